@@ -1,0 +1,79 @@
+# Two commands are enough on a fresh machine with Python and make: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+# make conformance SUITES="nn pipeline" SAMPLE=5 ARGS="-k softmax"
+HARNESS ?= ../shared/conformance
+SUITES ?= nn
+SAMPLE ?= 0
+ARGS ?=
+CONFORMANCE := build/conformance
+
+.PHONY: help demo test lint bench conformance clean
+
+help:
+	@echo "make demo         teach a drawing classifier new digits, from an empty machine (under a minute once installed)"
+	@echo "make test         every test"
+	@echo "make lint         ruff, mypy --strict, import contracts"
+	@echo "make bench        every program in benchmarks/"
+	@echo "make conformance  coremltools' own tests with tailor behind them (SUITES=, SAMPLE=, ARGS=)"
+	@echo "make clean        what the commands above made, the environment too"
+
+demo: $(VENV)/demo.stamp
+	$(BIN)/python examples/demo.py
+
+test: $(VENV)/test.stamp
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/test.stamp
+	$(BIN)/ruff check .
+	$(BIN)/mypy -p tailor
+	$(BIN)/lint-imports
+
+bench: $(VENV)/peers.stamp
+	@set -e; for program in benchmarks/*.py; do echo "== $$program"; $(BIN)/python "$$program"; done
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	    || { echo "tailor needs Python 3.11 or newer; name one: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV) \
+	    || { rm -rf $(VENV); echo "the venv module is missing: on Debian and Ubuntu, apt-get install python3-venv"; exit 1; }
+
+# The stamps are newer than pyproject.toml when what it asks for is installed; only a change there installs again.
+$(VENV)/demo.stamp: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
+	@touch $@
+
+$(VENV)/test.stamp: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo,test]'
+	@touch $@ $(VENV)/demo.stamp
+
+# PyTorch and coremltools, which benchmarks and some tests compare with.
+$(VENV)/peers.stamp: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo,test,peers]'
+	@touch $@ $(VENV)/demo.stamp $(VENV)/test.stamp
+
+# The harness pins NumPy 1.26 and old converters, so it has an environment of its own, and writes beside itself, so it is copied.
+conformance:
+	@if [ ! -d "$(HARNESS)" ]; then echo "conformance: skipped, $(HARNESS) is absent"; else $(MAKE) --no-print-directory $(CONFORMANCE)/run; fi
+
+.PHONY: $(CONFORMANCE)/run
+$(CONFORMANCE)/run: $(CONFORMANCE)/venv/installed.stamp
+	mkdir -p $(CONFORMANCE)/harness
+	@: > $(CONFORMANCE)/pytest.ini # so that pytest does not find this project's strict settings further up
+	cp -R "$(HARNESS)"/. $(CONFORMANCE)/harness/
+	chmod -R u+w $(CONFORMANCE)/harness
+	$(CONFORMANCE)/venv/bin/python $(CONFORMANCE)/harness/suites.py $(SUITES) --sample $(SAMPLE) \
+	    --backend backends.with_tailor:predict --label tailor -- $(ARGS)
+	cd $(CONFORMANCE)/harness && ../venv/bin/python summarize.py $(SUITES:%=results/tailor/%.jsonl)
+
+$(CONFORMANCE)/venv/installed.stamp: $(HARNESS)/requirements.txt pyproject.toml
+	$(PYTHON) -m venv $(CONFORMANCE)/venv
+	$(CONFORMANCE)/venv/bin/python -m pip install --quiet --disable-pip-version-check -r "$(HARNESS)/requirements.txt"
+	$(CONFORMANCE)/venv/bin/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist demo-output .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

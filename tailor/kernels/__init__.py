@@ -1,0 +1,65 @@
+"""What is computed: arrays in, arrays out. Nothing here waits, reads a clock or a file, or draws a random number."""
+
+from __future__ import annotations
+
+from . import neighbors
+from .image import (
+    ChannelOrder,
+    channel_biases,
+    chw_to_hwc,
+    chw_to_image,
+    gray_to_rgb,
+    hwc_to_chw,
+    image_to_chw,
+    resize,
+    rgb_to_gray,
+    scale_and_bias,
+    subtract_mean,
+)
+from .jit import HAVE_NUMBA
+from .losses import (
+    categorical_cross_entropy,
+    categorical_cross_entropy_gradient,
+    mean_squared_error,
+    mean_squared_error_gradient,
+    softmax_cross_entropy_gradient,
+)
+from .neighbors import nearest, votes
+from .op import Array, Attributes, Decode, Op, Reading, Shape
+from .optimizers import SGD, Adam, Optimizer
+from .registry import OPS
+from .warm import warm_up
+
+__all__ = [
+    "HAVE_NUMBA",
+    "OPS",
+    "SGD",
+    "Adam",
+    "Array",
+    "Attributes",
+    "ChannelOrder",
+    "Decode",
+    "Op",
+    "Optimizer",
+    "Reading",
+    "Shape",
+    "categorical_cross_entropy",
+    "categorical_cross_entropy_gradient",
+    "channel_biases",
+    "chw_to_hwc",
+    "chw_to_image",
+    "gray_to_rgb",
+    "hwc_to_chw",
+    "image_to_chw",
+    "mean_squared_error",
+    "mean_squared_error_gradient",
+    "nearest",
+    "neighbors",
+    "resize",
+    "rgb_to_gray",
+    "scale_and_bias",
+    "softmax_cross_entropy_gradient",
+    "subtract_mean",
+    "votes",
+    "warm_up",
+]

@@ -1,0 +1,13 @@
+"""All compiled loops of the room."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tailor.kernels import optimizers, pools, window
+from tailor.kernels.jit import Kernel
+from tailor.kernels.layers import activation
+
+KERNELS: tuple[Kernel[..., Any], ...] = tuple(
+    value for module in (activation, optimizers, pools, window) for value in vars(module).values() if isinstance(value, Kernel)
+)

@@ -1,0 +1,47 @@
+"""The Core ML file format: load, save, weights, layers, builders. The only place that knows protobuf; see README.md."""
+
+from __future__ import annotations
+
+from .builder import AdamParams, KNearestNeighborsClassifierBuilder, NeuralNetworkBuilder, SgdParams, make_pipeline
+from .contents import read_contents, write_contents
+from .features import array_feature, dictionary_feature, double_feature, image_feature, int64_feature, sequence_feature, string_feature
+from .floats import read_floats, write_floats
+from .layers import LayerRecord, layers
+from .load import load_model
+from .save import model_bytes, model_hash, save_model
+from .schema.model_pb2 import Model
+from .validate import NEWEST_VERSION, model_type, network_of, pipeline_of
+from .weights import decode_weights, encode_weights, weight_storage
+
+__all__ = [
+    "NEWEST_VERSION",
+    "AdamParams",
+    "KNearestNeighborsClassifierBuilder",
+    "LayerRecord",
+    "Model",
+    "NeuralNetworkBuilder",
+    "SgdParams",
+    "array_feature",
+    "decode_weights",
+    "dictionary_feature",
+    "double_feature",
+    "encode_weights",
+    "image_feature",
+    "int64_feature",
+    "layers",
+    "load_model",
+    "make_pipeline",
+    "model_bytes",
+    "model_hash",
+    "model_type",
+    "network_of",
+    "pipeline_of",
+    "read_contents",
+    "read_floats",
+    "save_model",
+    "sequence_feature",
+    "string_feature",
+    "weight_storage",
+    "write_contents",
+    "write_floats",
+]

@@ -1,0 +1,147 @@
+"""What of a model an update can change, as named arrays and lists: its weights, and its nearest neighbours' examples.
+
+Names: ``LAYER.FIELD`` (``dense.weights``) in a network, ``samples`` and ``labels`` of nearest neighbours, with the model's
+name in front (``model1.samples``) inside a pipeline. Snapshots hold a model's changes under these names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from google.protobuf.message import Message
+from numpy.typing import NDArray
+
+from ..errors import MLFormatError
+from .floats import read_floats, write_floats
+from .schema.model_pb2 import Model
+from .schema.neighbors_pb2 import KNearestNeighborsClassifier
+from .schema.network_pb2 import NeuralNetworkLayer
+from .schema.weights_pb2 import WeightParams
+from .validate import network_of, pipeline_of
+from .weights import weight_storage
+
+Content: TypeAlias = "NDArray[Any] | Sequence[str] | Sequence[int]"
+
+_RAW = {"float16Value": "<f2", "rawValue": "u1", "int8RawValue": "i1"}
+
+
+def read_contents(model: Model) -> dict[str, Content]:
+    """The contents of ``model`` by name: weights as flat arrays of the type they are stored in, samples float32 ``[n, d]``.
+
+    Arrays are read-only views where that needs no copy. Raises ``MLFormatError`` where two contents have one name.
+    """
+    contents: dict[str, Content] = {}
+    for scope, weights in _weights(model, ""):
+        _put(contents, scope, _numbers(weights, scope))
+    for scope, neighbors in _neighbors(model, ""):
+        _put(contents, f"{scope}samples", _samples(neighbors, scope))
+        kind = neighbors.WhichOneof("ClassLabels")
+        _put(contents, f"{scope}labels", list(getattr(neighbors, kind).vector) if kind else [])
+    return contents
+
+
+def write_contents(model: Model, contents: Mapping[str, Content]) -> None:
+    """Replaces the contents of ``model`` that ``contents`` names; the others stay.
+
+    Raises ``MLFormatError``, before anything is changed, for a name that the model does not have.
+    """
+    weights = dict(_weights(model, ""))
+    neighbors = {f"{scope}{part}": (classifier, part) for scope, classifier in _neighbors(model, "") for part in ("samples", "labels")}
+    for name in contents:
+        if name not in weights and name not in neighbors:
+            raise MLFormatError(f"content {name!r}: expected one that the model has, got a name that it does not have")
+    for name, value in contents.items():
+        if name in weights:
+            storage = weight_storage(weights[name]) or "floatValue"
+            if storage == "floatValue":
+                write_floats(weights[name], storage, value, name)
+            else:
+                setattr(weights[name], storage, np.asarray(value, _RAW[storage]).tobytes())
+        else:
+            classifier, part = neighbors[name]
+            _write_neighbors(classifier, part, value, name)
+
+
+def _put(contents: dict[str, Content], name: str, value: Content) -> None:
+    if name in contents:
+        raise MLFormatError(f"content {name!r}: expected one of this name, got two: layers of one name cannot be told apart")
+    contents[name] = value
+
+
+def _weights(model: Model, scope: str) -> Iterator[tuple[str, WeightParams]]:
+    """Every weight field of a model and of the models inside it, by name."""
+    network = network_of(model)
+    if network is not None:
+        for layer in network.layers:
+            yield from _fields(layer, scope)
+    for inner, nested in _nested(model, scope):
+        yield from _weights(nested, inner)
+
+
+def _fields(layer: NeuralNetworkLayer, scope: str) -> Iterator[tuple[str, WeightParams]]:
+    kind = layer.WhichOneof("layer")
+    if kind is not None:
+        yield from _walk(getattr(layer, kind), f"{scope}{layer.name}")
+
+
+def _walk(message: Message, path: str) -> Iterator[tuple[str, WeightParams]]:
+    """The weight fields below a layer's parameters; layers of inner networks go by their own names."""
+    for field, value in message.ListFields():
+        if field.message_type is None or field.message_type.GetOptions().map_entry:
+            continue
+        repeated = not isinstance(value, Message)
+        for number, inner in enumerate(value if repeated else [value]):
+            if isinstance(inner, NeuralNetworkLayer):
+                yield from _fields(inner, f"{path}.")
+            elif isinstance(inner, WeightParams):
+                yield f"{path}.{field.name}", inner
+            else:
+                yield from _walk(inner, f"{path}.{field.name}.{number}" if repeated else f"{path}.{field.name}")
+
+
+def _neighbors(model: Model, scope: str) -> Iterator[tuple[str, KNearestNeighborsClassifier]]:
+    if model.HasField("kNearestNeighborsClassifier"):
+        yield scope, model.kNearestNeighborsClassifier
+    for inner, nested in _nested(model, scope):
+        yield from _neighbors(nested, inner)
+
+
+def _nested(model: Model, scope: str) -> Iterator[tuple[str, Model]]:
+    pipeline = pipeline_of(model)
+    if pipeline is not None:
+        for number, nested in enumerate(pipeline.models):
+            name = pipeline.names[number] if number < len(pipeline.names) else f"model{number}"
+            yield f"{scope}{name}.", nested
+
+
+def _numbers(weights: WeightParams, who: str) -> NDArray[Any]:
+    storage = weight_storage(weights) or "floatValue"
+    if storage == "floatValue":
+        return read_floats(weights, storage, who)
+    return np.frombuffer(getattr(weights, storage), _RAW[storage])
+
+
+def _samples(neighbors: KNearestNeighborsClassifier, scope: str) -> NDArray[Any]:
+    index = neighbors.nearestNeighborsIndex
+    rows = [read_floats(row, "vector", f"{scope}samples") for row in index.floatSamples]
+    if any(row.size != index.numberOfDimensions for row in rows):
+        raise MLFormatError(f"{scope}samples: expected rows of {index.numberOfDimensions} numbers, got one of another length")
+    return np.stack(rows) if rows else np.empty((0, index.numberOfDimensions), np.float32)
+
+
+def _write_neighbors(classifier: KNearestNeighborsClassifier, part: str, value: Content, who: str) -> None:
+    """Replaces samples or labels."""
+    if part == "samples":
+        index = classifier.nearestNeighborsIndex
+        del index.floatSamples[:]
+        for row in np.asarray(value):
+            write_floats(index.floatSamples.add(), "vector", row, who)
+        return
+    kind = classifier.WhichOneof("ClassLabels")
+    if kind is None:
+        kind = "int64ClassLabels" if len(value) and not isinstance(value[0], str) else "stringClassLabels"
+    labels = getattr(classifier, kind).vector
+    del labels[:]
+    labels.extend(value)

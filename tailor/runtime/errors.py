@@ -1,0 +1,65 @@
+"""The error family: every failure that tailor raises on purpose is an ``MLModelError``.
+
+Codes are those of Core ML's ``MLModelError.Code``. A message says who, what was expected and what came.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class MLModelErrorCode(IntEnum):
+    """Core ML's error codes."""
+
+    GENERIC = 0
+    FEATURE_TYPE = 1
+    IO = 3
+    CUSTOM_LAYER = 4
+    CUSTOM_MODEL = 5
+    UPDATE = 6
+
+
+class MLModelError(RuntimeError):
+    """The root of the family; ``code`` is Core ML's number for the kind of failure."""
+
+    code: MLModelErrorCode = MLModelErrorCode.GENERIC
+
+
+class MLFormatError(MLModelError):
+    """A file or byte string is not a Core ML model that can be read, or cannot be written."""
+
+    code = MLModelErrorCode.IO
+
+
+class MLSnapshotError(MLModelError):
+    """A snapshot cannot be read, written, or does not belong to the model it is restored onto."""
+
+    code = MLModelErrorCode.IO
+
+
+class MLFeatureError(MLModelError):
+    """A feature is missing, or has the wrong type, shape or value; the message names it."""
+
+    code = MLModelErrorCode.FEATURE_TYPE
+
+
+class MLUnsupportedError(MLModelError):
+    """The model is valid, but a part of it cannot be run by this version of tailor; the message names the part."""
+
+
+class MLUpdateError(MLModelError):
+    """A model cannot be updated, or an update failed."""
+
+    code = MLModelErrorCode.UPDATE
+
+
+class MLParameterError(MLUpdateError):
+    """A parameter is unknown, out of its range or set, or cannot be changed now; names key, value and constraint."""
+
+
+class MLTaskStateError(MLUpdateError):
+    """A task was asked for what its state does not allow; the task is unchanged."""
+
+
+class MLTaskCancelledError(MLUpdateError):
+    """The task was cancelled before it completed."""

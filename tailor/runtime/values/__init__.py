@@ -1,0 +1,43 @@
+"""Values: what a feature can be, where features come from, and how they are checked against a model's description."""
+
+from .coerce import Column, accept, accept_column, default_value, deliver
+from .constraints import (
+    MLConstraint,
+    MLDictionaryConstraint,
+    MLFeatureDescription,
+    MLImageConstraint,
+    MLMultiArrayConstraint,
+    MLSequenceConstraint,
+    Shape,
+    SizeRange,
+)
+from .feature import MLFeatureValue
+from .multi_array import MLMultiArray
+from .provider import MLArrayBatchProvider, MLBatchProvider, MLDictionaryFeatureProvider, MLFeatureProvider, as_mapping
+from .types import MLColorSpace, MLFeatureType, MLMultiArrayDataType
+
+__all__ = [
+    "Column",
+    "MLArrayBatchProvider",
+    "MLBatchProvider",
+    "MLColorSpace",
+    "MLConstraint",
+    "MLDictionaryConstraint",
+    "MLDictionaryFeatureProvider",
+    "MLFeatureDescription",
+    "MLFeatureProvider",
+    "MLFeatureType",
+    "MLFeatureValue",
+    "MLImageConstraint",
+    "MLMultiArray",
+    "MLMultiArrayConstraint",
+    "MLMultiArrayDataType",
+    "MLSequenceConstraint",
+    "Shape",
+    "SizeRange",
+    "accept",
+    "accept_column",
+    "as_mapping",
+    "default_value",
+    "deliver",
+]

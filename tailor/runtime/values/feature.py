@@ -1,0 +1,166 @@
+"""MLFeatureValue: one value of one of Core ML's types."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ..errors import MLFeatureError
+from .multi_array import MLMultiArray
+from .scalars import accept_double, accept_int64, accept_string
+from .types import MLFeatureType
+from .wording import wording
+
+
+@dataclass(frozen=True, slots=True, init=False, eq=False, repr=False)
+class MLFeatureValue:
+    """A value and its type. ``MLFeatureValue(value)`` infers the type; the named constructors state it.
+
+    Integers are ``INT64``, floats ``DOUBLE``, strings ``STRING``, Pillow images and ``Path`` objects ``IMAGE``, mappings
+    ``DICTIONARY``, lists and tuples of strings ``SEQUENCE``; all else that holds numbers is a ``MULTI_ARRAY``.
+    What a model takes is decided when it is given the value: an array will do for an image, an integer for a double.
+
+    Raises ``MLFeatureError`` for a boolean, ``None`` and whatever holds no value of these types.
+    """
+
+    type: MLFeatureType
+    value: Any
+
+    # Holds arrays, which can change.
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, value: object) -> None:
+        self._hold(*(value.type, value.value) if isinstance(value, MLFeatureValue) else _inferred(value))
+
+    def _hold(self, feature_type: MLFeatureType, value: object) -> None:
+        object.__setattr__(self, "type", feature_type)
+        object.__setattr__(self, "value", value)
+
+    @classmethod
+    def _of(cls, feature_type: MLFeatureType, value: object) -> MLFeatureValue:
+        made = cls.__new__(cls)
+        made._hold(feature_type, value)
+        return made
+
+    @classmethod
+    def int64(cls, value: object) -> MLFeatureValue:
+        """An int64."""
+        return cls._of(MLFeatureType.INT64, accept_int64(value, "MLFeatureValue"))
+
+    @classmethod
+    def double(cls, value: object) -> MLFeatureValue:
+        """A double."""
+        return cls._of(MLFeatureType.DOUBLE, accept_double(value, "MLFeatureValue"))
+
+    @classmethod
+    def string(cls, value: object) -> MLFeatureValue:
+        """A string."""
+        return cls._of(MLFeatureType.STRING, accept_string(value, "MLFeatureValue"))
+
+    @classmethod
+    def image(cls, value: object) -> MLFeatureValue:
+        """An image: a path, a Pillow image or an array of pixels. It is read when a model is given it."""
+        if isinstance(value, (str, os.PathLike, Image.Image)):
+            return cls._of(MLFeatureType.IMAGE, value)
+        return cls._of(MLFeatureType.IMAGE, value if isinstance(value, np.ndarray) else np.asarray(MLMultiArray(value)))
+
+    @classmethod
+    def multi_array(cls, value: object) -> MLFeatureValue:
+        """A multi-array: an ``MLMultiArray``, or what one can be made from."""
+        return cls._of(MLFeatureType.MULTI_ARRAY, value if isinstance(value, MLMultiArray) else MLMultiArray(value))
+
+    @classmethod
+    def dictionary(cls, value: object) -> MLFeatureValue:
+        """A dictionary from integers or strings to numbers (copied)."""
+        if not isinstance(value, Mapping):
+            raise MLFeatureError(f"MLFeatureValue: expected a mapping, got {wording(value)}")
+        return cls._of(MLFeatureType.DICTIONARY, dict(value))
+
+    @classmethod
+    def sequence(cls, value: object) -> MLFeatureValue:
+        """A sequence of integers or strings (copied)."""
+        if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+            raise MLFeatureError(f"MLFeatureValue: expected a sequence, got {wording(value)}")
+        return cls._of(MLFeatureType.SEQUENCE, list(value))
+
+    @property
+    def int64_value(self) -> int:
+        """The int64; raises ``MLFeatureError`` where this is of another type, as each of these does."""
+        return int(self._only(MLFeatureType.INT64))
+
+    @property
+    def double_value(self) -> float:
+        """The double."""
+        return float(self._only(MLFeatureType.DOUBLE))
+
+    @property
+    def string_value(self) -> str:
+        """The string."""
+        return str(self._only(MLFeatureType.STRING))
+
+    @property
+    def image_value(self) -> Any:
+        """The image, as it was given: a path, a Pillow image or an array."""
+        return self._only(MLFeatureType.IMAGE)
+
+    @property
+    def multi_array_value(self) -> MLMultiArray:
+        """The multi-array."""
+        held: MLMultiArray = self._only(MLFeatureType.MULTI_ARRAY)
+        return held
+
+    @property
+    def dictionary_value(self) -> dict[Any, Any]:
+        """The dictionary."""
+        held: dict[Any, Any] = self._only(MLFeatureType.DICTIONARY)
+        return held
+
+    @property
+    def sequence_value(self) -> list[Any]:
+        """The sequence."""
+        held: list[Any] = self._only(MLFeatureType.SEQUENCE)
+        return held
+
+    def _only(self, wanted: MLFeatureType) -> Any:
+        if self.type is not wanted:
+            raise MLFeatureError(f"MLFeatureValue: expected one of type {wanted.name}, got {self.type.name}")
+        return self.value
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, MLFeatureValue):
+            return NotImplemented
+        if self.type is not other.type:
+            return False
+        mine, theirs = self.value, other.value
+        if isinstance(mine, np.ndarray) or isinstance(theirs, np.ndarray):
+            return type(mine) is type(theirs) and np.array_equal(mine, theirs)
+        return bool(mine == theirs)
+
+    def __repr__(self) -> str:
+        held = repr(self.value) if isinstance(self.value, MLMultiArray) else wording(self.value)
+        return f"<MLFeatureValue {self.type.name}: {held}>"
+
+
+def _inferred(value: object) -> tuple[MLFeatureType, object]:
+    """The type that a value has by itself, and the value as it is held."""
+    kind = MLFeatureType
+    if value is None or isinstance(value, (bool, np.bool_, bytes, bytearray)):
+        raise MLFeatureError(f"MLFeatureValue: expected a number, text, image, array, dictionary or sequence, got {wording(value)}")
+    if isinstance(value, (int, np.integer)):
+        return kind.INT64, accept_int64(value, "MLFeatureValue")
+    if isinstance(value, (float, np.floating)):
+        return kind.DOUBLE, accept_double(value, "MLFeatureValue")
+    if isinstance(value, str):
+        return kind.STRING, str(value)
+    if isinstance(value, (Image.Image, os.PathLike)):
+        return kind.IMAGE, value
+    if isinstance(value, Mapping):
+        return kind.DICTIONARY, dict(value)
+    if isinstance(value, (list, tuple)) and value and all(isinstance(item, str) for item in value):
+        return kind.SEQUENCE, list(value)
+    return kind.MULTI_ARRAY, value if isinstance(value, MLMultiArray) else MLMultiArray(value)

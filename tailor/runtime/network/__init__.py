@@ -1,0 +1,29 @@
+"""The network engine: graphs of ops, plans that run them, the way back, and descent on parameters. No files, no messages."""
+
+from __future__ import annotations
+
+from .graph import Graph, Node
+from .lower import lower
+from .plan import Plan, Plans, make_plan
+from .portions import Portion, Tensors, portions
+from .rewrite import fold_batchnorms
+from .team import Team, one_blas_thread, shared_team
+from .trainer import Loss, Trainer
+
+__all__ = [
+    "Graph",
+    "Loss",
+    "Node",
+    "Plan",
+    "Plans",
+    "Portion",
+    "Team",
+    "Tensors",
+    "Trainer",
+    "fold_batchnorms",
+    "lower",
+    "make_plan",
+    "one_blas_thread",
+    "portions",
+    "shared_team",
+]

@@ -1,0 +1,162 @@
+"""A small team of threads that shares work over examples, in pieces whose size does not depend on the number of threads.
+
+Why ours and not BLAS's own threads: a matrix product that is split inside BLAS waits for its slowest part many times a
+step, so that two threads of OpenBLAS fall behind one whenever another process has a core. Pieces of whole examples meet
+once a step. Because pieces are always the same and are added in their order, any number of threads gives the same bits.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import count
+from threading import Lock
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+PIECE_WORK = 48_000_000
+"""Multiply-adds in a piece, at most, where an example alone has not more: a millisecond, which dwarfs a hand-over."""
+
+MOST = 1024
+"""Examples in a piece, at most, however small they are."""
+
+
+def pieces(total: int, work: int) -> list[slice]:
+    """``total`` examples, of ``work`` multiply-adds each, in pieces of a power of two; the last may be shorter."""
+    size = 1 << (max(1, min(MOST, PIECE_WORK // max(1, work))).bit_length() - 1)
+    return [slice(start, min(start + size, total)) for start in range(0, total, size)]
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0)) or 1
+    return os.cpu_count() or 1
+
+
+class Team:
+    """Threads that work through numbered pieces; the caller is one of them. Made when first needed, ended by ``close``."""
+
+    def __init__(self, threads: int | None = None) -> None:
+        self.threads = processors() if threads is None else max(1, threads)
+        self._lock = Lock()
+        self._pool: ThreadPoolExecutor | None = None
+        self._closed = False
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "idle" if self._pool is None else "at work"
+        return f"<Team of {self.threads}: {state}>"
+
+    def each(self, work: Callable[[int], T], total: int, take: Callable[[T], None]) -> None:
+        """Calls ``work(0)`` to ``work(total - 1)`` on the team and ``take`` with the answers, in order, one at a time.
+
+        Returns when all is done. Where calls raise, raises what the first of them (by number) raised; no piece is begun
+        after a failure has been seen. One piece is done by the caller, with no hand-over.
+        """
+        line = _Line(work, total, take)
+        with one_blas_thread():
+            mates = [pool.submit(line.work_through) for pool in self._pools(total) for _ in range(min(self.threads, total) - 1)]
+            line.work_through()
+            for mate in mates:
+                if not mate.cancel():  # cancelled: it never began, and nothing is left for it
+                    mate.result()
+        if line.failures:
+            raise line.failures[min(line.failures)]
+
+    def _pools(self, total: int) -> list[ThreadPoolExecutor]:
+        if total < 2 or self.threads < 2:
+            return []
+        with self._lock:
+            if self._closed:
+                return []
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(self.threads - 1, thread_name_prefix="tailor-team")
+            return [self._pool]
+
+    def close(self) -> None:
+        """Ends the threads. Work that comes later is done by its caller alone."""
+        with self._lock:
+            pool, self._pool, self._closed = self._pool, None, True
+        if pool is not None:
+            pool.shutdown(wait=True)
+
+
+class _Line:
+    """Pieces waiting to be done, and answers waiting for those before them."""
+
+    def __init__(self, work: Callable[[int], Any], total: int, take: Callable[[Any], None]) -> None:
+        self.failures: dict[int, BaseException] = {}
+        self._work, self._total, self._take = work, total, take
+        self._numbers = count()
+        self._lock = Lock()
+        self._early: dict[int, Any] = {}
+        self._next = 0
+
+    def work_through(self) -> None:
+        """Takes the next piece until there is none; run by every member of the team."""
+        while not self.failures and (number := next(self._numbers)) < self._total:
+            try:
+                self._hand_in(number, self._work(number))
+            except BaseException as error:  # given to the caller of ``each``
+                self.failures[number] = error
+
+    def _hand_in(self, number: int, answer: Any) -> None:
+        with self._lock:
+            self._early[number] = answer
+            while self._next in self._early:
+                self._take(self._early.pop(self._next))
+                self._next += 1
+
+
+class _Limit:
+    """Holds BLAS libraries to one thread while anybody wants that."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._users = 0
+        self._libraries: list[Any] | None = None
+        self._before: list[int] = []
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._users += 1
+            if self._users == 1:
+                if self._libraries is None:
+                    from threadpoolctl import ThreadpoolController  # looks through all loaded libraries: once, and late
+
+                    self._libraries = ThreadpoolController().select(user_api="blas").lib_controllers
+                self._before = [library.get_num_threads() for library in self._libraries]
+                for library in self._libraries:
+                    library.set_num_threads(1)
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                for library, threads in zip(self._libraries or (), self._before, strict=True):
+                    library.set_num_threads(threads)
+
+
+_limit = _Limit()
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """While it is open, NumPy's and SciPy's BLAS use one thread a call: the team shares the work out instead.
+
+    OpenBLAS has one such setting a process, so the calls of others are held to one thread too, but only as long as a
+    piece of our work is running: the setting found is put back when the last user leaves.
+    """
+    with _limit:
+        yield
+
+
+_shared = Team()
+
+
+def shared_team() -> Team:
+    """The team of all predictions in this process."""
+    return _shared

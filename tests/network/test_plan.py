@@ -1,0 +1,98 @@
+"""Plans: shapes foretold, only what is needed run, values let go, many threads at once."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tailor.kernels import Array
+from tailor.runtime.errors import MLModelError, MLUnsupportedError
+from tailor.runtime.network import Graph, Plans, make_plan, portions
+from tests.network.tiny import OPS, SQUARE, graph
+
+W = np.array([1.0, 2.0, 3.0], dtype=np.float32)
+
+
+def test_shapes_are_foretold_and_a_misfit_names_the_layer_before_anything_runs() -> None:
+    def explode(x: Array) -> Array:
+        raise AssertionError("ran")
+
+    made = graph("a = pre:square(x)", "y = wide:scale(a)", wide=W)
+    made = replace(made, nodes=(replace(made.nodes[0], op=replace(SQUARE, forward=explode)), made.nodes[1]))
+    assert make_plan(made, {"x": (2, 3)}).shapes == {"x": (2, 3), "a": (2, 3), "y": (2, 3)}
+    with pytest.raises(MLModelError, match=r"layer 'wide' \(scale\): expected a last axis of 3, got shape \(2, 4\)"):
+        make_plan(made, {"x": (2, 4)})
+
+
+def test_a_kind_that_cannot_be_run_is_an_error_only_where_it_is_needed() -> None:
+    lines = ("a = fine:square(x)", "y = memory:lstm(a)")
+    assert make_plan(graph(*lines, outputs="a"), {"x": (3,)}).shapes["a"] == (3,)
+    with pytest.raises(MLUnsupportedError, match="layer 'memory' of kind 'lstm' is not supported yet"):
+        make_plan(graph(*lines), {"x": (3,)})
+
+
+def test_values_are_let_go_after_their_last_use_and_dead_nodes_never_run() -> None:
+    made = graph("p q = halves:split(x)", "a = one:scale(p)", "dead = never:scale(q)", "y = two:sum(a p)", one=W, never=W)
+    plan = make_plan(made, {"x": (3,)})
+    assert [(call.node.name, set(call.done)) for call in plan.calls] == [("halves", {"x", "q"}), ("one", set()), ("two", {"p", "a"})]
+    x = np.array([1.0, 2.0, 3.0], dtype=np.float32)
+    assert plan.run({"x": x}, stacked=False)["y"].tolist() == [2 + 2, 6 + 3, 12 + 4]  # (x + 1) * w + (x + 1)
+    assert plan.run({"x": x}, stacked=False, keep=True).keys() == {"x", "p", "q", "a", "y"}
+
+
+def test_an_op_that_refuses_values_names_the_layer() -> None:
+    def refuse(x: Array) -> Array:
+        raise ValueError("expected an index below 3, got 7")
+
+    made = graph("y = look:square(x)")
+    made = replace(made, nodes=(replace(made.nodes[0], op=replace(SQUARE, forward=refuse)),))
+    with pytest.raises(MLModelError, match=r"layer 'look' \(square\): expected an index below 3, got 7"):
+        make_plan(made, {"x": (1,)}).run({"x": W}, stacked=False)
+
+
+def test_plans_are_kept_up_to_a_bound() -> None:
+    plans = Plans(graph("y = a:square(x)"), most=2)
+    first = plans.plan({"x": (1,)})
+    assert plans.plan({"x": (1,)}) is first
+    for size in (2, 1, 3):
+        plans.plan({"x": (size,)})
+    assert len(plans) == 2
+    assert plans.plan({"x": (1,)}) is first  # used more recently than (2,)
+
+
+def run(made: Graph, column: Array | list[Array], total: int) -> list[list[float]]:
+    rows: list[list[float]] = []
+    for portion in portions(Plans(made), {"x": column}, total):
+        y = portion.run()["y"]
+        rows += y.tolist() if portion.stacked else [y.tolist()]
+    return rows
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_examples_are_independent_of_each_other(together: bool) -> None:
+    made = graph("y = s:square(x)") if together else graph("a = s:square(x)", "y = t:total(a)")
+    column = np.arange(100, dtype=np.float32).reshape(50, 2)
+    work = portions(Plans(made), {"x": column}, 50)
+    assert [portion.stacked for portion in work] == ([True] if together else [False] * 50)
+    assert run(made, column, 50) == [[a * a, b * b] if together else [a * a + b * b] for a, b in column.tolist()]
+
+
+def test_examples_of_different_shapes_go_one_by_one() -> None:
+    column = [np.ones(size, dtype=np.float32) * size for size in (1, 3, 2)]
+    assert run(graph("y = s:square(x)"), column, 3) == [[1], [9, 9, 9], [4, 4]]
+    assert [portion.stacked for portion in portions(Plans(graph("y = s:square(x)")), {"x": column[:1] * 3}, 3)] == [True]
+
+
+def test_several_threads_may_run_one_graph_at_once() -> None:
+    plans = Plans(graph("a = s:square(x)", "b = t:sum(a x)", "y = u:sum(b b)"), most=2)
+
+    def check(number: int) -> bool:
+        x = np.full((number % 5 + 1,), number, dtype=np.float64)
+        return plans.plan({"x": x.shape}).run({"x": x}, stacked=False)["y"].tolist() == [2.0 * (number**2 + number)] * len(x)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(check, range(300)))
+    assert OPS["square"] is SQUARE

@@ -1,0 +1,52 @@
+"""What every model family offers to the rest of the roof: a predictor, and a learner where it can be updated.
+
+Values travel in columns: one column a feature, one row an example. A column is an array whose leading axis is the
+examples, or a list where values cannot be stacked (strings, dictionaries, arrays of different shapes). All values are
+canonical, as ``tailor.runtime.values.coerce`` defines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias
+
+from tailor.kernels import SGD, Adam, Array
+
+Column: TypeAlias = Array | Sequence[Any]
+Columns: TypeAlias = Mapping[str, Column]
+
+
+class Predictor(Protocol):
+    """Predicts; may be called from several threads at once."""
+
+    def predict(self, columns: Columns, count: int) -> dict[str, Column]:
+        """The output columns for ``count`` examples; canonical values in, canonical values out.
+
+        Raises ``MLFeatureError`` where an input does not fit, ``MLUnsupportedError`` where a part cannot be run.
+        """
+        ...
+
+
+class Learner(Protocol):
+    """What of a model learns: made from its message, stepped through mini-batches in a worker, written back.
+
+    ``iterative`` learners take several epochs of mini-batches with an optimizer; the others take every example once.
+    A step either happens whole or, where it raises, leaves what was learned before as it was.
+    """
+
+    iterative: bool
+
+    def step(self, columns: Columns, count: int, optimizer: SGD | Adam | None) -> Array | None:
+        """Learns from one mini-batch; returns each example's loss before the step (float64 ``[count]``), if there is one."""
+        ...
+
+    def writer(self) -> Callable[[Any], None]:
+        """A function that puts what is learned *now* into a copy of the message that this learner was made from.
+
+        It holds a copy: later steps do not change what it writes. It must work after ``close`` too.
+        """
+        ...
+
+    def close(self) -> None:
+        """Gives back threads and buffers."""
+        ...

@@ -1,0 +1,213 @@
+"""Neural networks: plain, classifier and regressor; their prediction and their learning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tailor.kernels import SGD, Adam, Array, Shape
+
+from ..errors import MLFormatError, MLModelError, MLUpdateError
+from ..format import decode_weights, encode_weights, layers
+from ..network import Graph, Plans, Team, Tensors, Trainer, fold_batchnorms, lower, portions, shared_team
+from .family import Column, Columns
+from .tensors import RANK5_ARRAYS, RANK5_IMAGES, ArrayInput, ImageInput, make_input, make_output
+from .updatable import class_labels, loss_names, read_lesson
+
+
+def _network(spec: Any) -> Any:
+    """The part of a model message that is a network, whichever of the three it is."""
+    return getattr(spec, spec.WhichOneof("Type"))
+
+
+def _decode(message: Any, field: str, shape: Shape, who: str) -> Array:
+    turned = field == "weights" and getattr(message, "isDeconvolution", False)  # its output channels are the second axis
+    return decode_weights(getattr(message, field), shape, who, channel_axis=1 if turned else 0)
+
+
+def _graph(spec: Any, outputs: Sequence[str], who: str) -> Graph:
+    inputs = [feature.name for feature in spec.description.input]
+    try:
+        return lower(layers(_network(spec)), inputs, tuple(dict.fromkeys(outputs)), _decode)
+    except MLFormatError as error:
+        raise MLFormatError(f"{who}: {error}") from error
+
+
+def _inputs(spec: Any, names: Sequence[str], who: str) -> list[ArrayInput | ImageInput]:
+    """How the inputs ``names`` enter the network."""
+    features = spec.description.input
+    images = sum(feature.type.WhichOneof("Type") == "imageType" for feature in features)
+    return [make_input(feature, _network(spec), images == 1, who) for feature in features if feature.name in names]
+
+
+class NetworkPredictor:
+    """Predicts with a network; batches are stacked and shared out over a team of threads.
+
+    Raises ``MLFormatError`` where the message contradicts itself. A layer that this version cannot run is no error until
+    something is predicted.
+    """
+
+    def __init__(self, spec: Any, who: str) -> None:
+        network = _network(spec)
+        classifier = spec.WhichOneof("Type") == "neuralNetworkClassifier"
+        self._label = spec.description.predictedFeatureName if classifier else ""
+        self._probabilities = spec.description.predictedProbabilitiesName if classifier else ""
+        self._labels = class_labels(network) if classifier else ()
+        self._scores = ""
+        if classifier:
+            if not self._labels:
+                raise MLFormatError(f"{who}: expected class labels in a classifier, got none")
+            self._scores = network.labelProbabilityLayerName or _last_output(network, who)
+        rank5 = (network.arrayInputShapeMapping, network.imageInputShapeMapping) == (RANK5_ARRAYS, RANK5_IMAGES)
+        plain = [feature for feature in spec.description.output if feature.name not in (self._label, self._probabilities)]
+        self._outputs = [make_output(feature, rank5, who) for feature in plain]
+        graph = _graph(spec, [output.name for output in self._outputs] + [self._scores] * classifier, who)
+        graph = fold_batchnorms(graph.towards(*graph.outputs))
+        self._inputs = _inputs(spec, graph.inputs, who)
+        self._plans = Plans(graph)
+        self._who = who
+
+    def __repr__(self) -> str:
+        return f"<NetworkPredictor {self._who}: {self._plans!r}>"
+
+    def predict(self, columns: Columns, count: int) -> dict[str, Column]:
+        """See ``Predictor``. Raises ``MLUnsupportedError`` naming the layer and its kind where one cannot be run."""
+        tensors = {entry.name: entry.read(columns.get(entry.name), count) for entry in self._inputs}
+        work = portions(self._plans, tensors, count)
+        answers: list[dict[str, Array]] = []
+        shared_team().each(lambda number: work[number].run(), len(work), answers.append)
+        stacked = [portion.stacked for portion in work]
+        values = {name: _joined([answer[name] for answer in answers], stacked) for name in self._plans.graph.outputs}
+        made: dict[str, Column] = {output.name: output.write(values[output.name]) for output in self._outputs}
+        if self._scores:
+            made.update(self._classes(values[self._scores], count))
+        return made
+
+    def _classes(self, scores: Array | list[Array], count: int) -> dict[str, Column]:
+        """The best label and the probabilities of all."""
+        rows = [np.asarray(row).reshape(-1) for row in scores]
+        for row in rows:
+            if row.size != len(self._labels):
+                raise MLModelError(
+                    f"{self._who}: expected {len(self._labels)} probabilities in {self._scores!r}, one a class label, got {row.size}"
+                )
+        made: dict[str, Column] = {}
+        if self._label:
+            made[self._label] = [self._labels[int(row.argmax())] for row in rows]
+        if self._probabilities:
+            made[self._probabilities] = [dict(zip(self._labels, row.tolist(), strict=True)) for row in rows]
+        return made
+
+
+def _last_output(network: Any, who: str) -> str:
+    if not network.layers or not network.layers[-1].output:
+        raise MLFormatError(
+            f"{who}: expected a last layer that makes the class probabilities, got {len(network.layers)} layers and no output"
+        )
+    return str(network.layers[-1].output[0])
+
+
+def _joined(parts: list[Array], stacked: list[bool]) -> Array | list[Array]:
+    """The parts of a column in one: an array where shapes agree."""
+    blocks = [part if whole else part[None] for part, whole in zip(parts, stacked, strict=True)]
+    if len(blocks) == 1:
+        return blocks[0]
+    if not blocks or any(block.shape[1:] != blocks[0].shape[1:] for block in blocks):
+        return [row for block in blocks for row in block]
+    return np.concatenate(blocks)
+
+
+class NetworkLearner:
+    """Teaches a network by gradient descent (see ``Learner``).
+
+    ``threads``: how many share the work, by default one a processor; their number does not change a bit of the result.
+    Raises ``MLUpdateError`` naming layer or field where the network cannot be updated.
+    """
+
+    iterative = True
+
+    def __init__(self, spec: Any, who: str, threads: int | None = None) -> None:
+        if not spec.isUpdatable:
+            raise MLUpdateError(f"{who}: expected an updatable model, got one that is not marked as updatable")
+        network = _network(spec)
+        graph = _graph(spec, loss_names(network, who)[1:2], who)
+        lesson = read_lesson(spec, network, graph, who)
+        self._who = who
+        self._fields = lesson.trainable
+        self._target = lesson.target
+        self._loss = lesson.loss
+        self._team = Team(threads)
+        trainable = {f"{layer}.{field}" for layer, fields in lesson.trainable.items() for field in fields}
+        try:
+            self.trainer = Trainer(graph, lesson.loss, trainable, self._team)
+        except MLUpdateError as error:
+            raise MLUpdateError(f"{who}: {error}") from error
+        self._inputs = _inputs(spec, self.trainer.graph.inputs, who)
+        given = {feature.name for feature in spec.description.trainingInput}
+        for entry in self._inputs:
+            if entry.name not in given and not (isinstance(entry, ArrayInput) and entry.default is not None):
+                raise MLUpdateError(
+                    f"{who}: expected the input {entry.name!r} among the training inputs, got {', '.join(sorted(given)) or 'none'}"
+                )
+
+    def __repr__(self) -> str:
+        return f"<NetworkLearner {self._who}: {len(self.parameters)} parameters after {self.steps} steps>"
+
+    @property
+    def parameters(self) -> dict[str, Array]:
+        """What learns, by ``<layer>.<field>``: float32, changed in place; to restore, copy into the arrays."""
+        return self.trainer.parameters
+
+    @property
+    def slots(self) -> dict[str, Array]:
+        """What the optimizer remembers, by name; empty before the first step. May be replaced, together with ``steps``."""
+        return self.trainer.slots
+
+    @slots.setter
+    def slots(self, slots: dict[str, Array]) -> None:
+        self.trainer.slots = slots
+
+    @property
+    def steps(self) -> int:
+        """How many steps the optimizer has taken."""
+        return self.trainer.steps
+
+    @steps.setter
+    def steps(self, steps: int) -> None:
+        self.trainer.steps = steps
+
+    def step(self, columns: Columns, count: int, optimizer: SGD | Adam | None) -> Array | None:
+        """See ``Learner``. Raises ``MLFeatureError`` naming target and example, ``MLUpdateError`` for a loss that is not finite."""
+        if optimizer is None:
+            raise MLUpdateError(f"{self._who}: expected an optimizer for a network's step, got none")
+        tensors = {entry.name: entry.read(columns.get(entry.name), count) for entry in self._inputs}
+        return self.trainer.step(tensors, self._targets(tensors, columns), optimizer)
+
+    def _targets(self, tensors: Tensors, columns: Columns) -> Array:
+        """Targets as the trainer takes them."""
+        shape = self.trainer.plan(tensors).shapes[self._loss.value]
+        size = int(np.prod(shape))
+        if self._loss.kind == "squared error":
+            return self._target.numbers(columns, size)
+        if len(shape) < 3 or shape[-3] != size:
+            raise MLUpdateError(
+                f"{self._who}: cross entropy: expected a vector of probabilities along the channels, got a value of shape {list(shape)}"
+            )
+        return self._target.indices(columns, size)
+
+    def writer(self) -> Callable[[Any], None]:
+        """See ``Learner``: a function that puts the parameters, as they are now, into the layers that they came from."""
+        held = {layer: {field: self.parameters[f"{layer}.{field}"].copy() for field in fields} for layer, fields in self._fields.items()}
+
+        def write(spec: Any) -> None:
+            for record in layers(_network(spec)):
+                for field, array in held.get(record.name, {}).items():
+                    encode_weights(getattr(record.params, field), array, f"layer {record.name!r} {field}")
+
+        return write
+
+    def close(self) -> None:
+        """Ends the team's threads; what was learned can still be written."""
+        self._team.close()

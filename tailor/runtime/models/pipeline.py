@@ -1,0 +1,197 @@
+"""Pipelines: models in a row, each fed by name from the inputs and from the models before it.
+
+Source: the pipeline messages in ``Model.proto`` of the format. In an updatable pipeline only the last model learns; the
+models in front of it are frozen, so what they make of an example can be computed once and kept.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from tailor.kernels import SGD, Adam, Array
+
+from ..description import MLModelDescription, describe
+from ..errors import MLFeatureError, MLFormatError
+from ..format import pipeline_of
+from ..parameters import nested_models
+from ..values import MLFeatureDescription, MLMultiArrayConstraint, accept_column
+from .family import Column, Columns, Learner, Predictor
+
+PredictorBuilder: TypeAlias = Callable[[Any, Mapping[str, object], str], Predictor]
+LearnerBuilder: TypeAlias = Callable[[Any, str], Learner]
+
+
+class PipelinePredictor:
+    """Runs the models of a pipeline in their order; each is built when it is first needed.
+
+    ``build`` makes the predictor of one model. Of ``parameters``, those scoped to a model, ``model1.numberOfNeighbors``,
+    are given to that model alone, the others to all. Raises ``MLFormatError`` where names and models do not go together.
+    """
+
+    def __init__(self, spec: Any, parameters: Mapping[str, object], who: str, build: PredictorBuilder) -> None:
+        self._spec = spec
+        self._who = who
+        self._stages = [
+            _Stage(model, f"model {name!r} of {who}", _within(name, parameters), build) for name, model in _named_models(spec, who)
+        ]
+
+    def predict(self, columns: Columns, count: int) -> dict[str, Column]:
+        """The outputs that the pipeline's description names, whichever model makes them."""
+        values = self._run(self._stages, columns, count)
+        outputs = self._description.output_descriptions_by_name
+        for name in outputs:
+            if name not in values.columns:
+                raise MLFormatError(f"{self._who}: output {name!r}: expected a model that makes it, got only {', '.join(values.columns)}")
+        return {name: values.columns[name] for name in outputs}
+
+    def front_columns(self, columns: Columns, count: int) -> dict[str, Column]:
+        """What the last model learns from: its training inputs, given the pipeline's.
+
+        What it also predicts from comes from the models in front where they make it; its targets come from ``columns``.
+        Where the last model is a pipeline too, this goes on to the innermost one.
+        """
+        *front, last = self._stages
+        made = self._run(front, columns, count)
+        given = _Values(dict(columns), self._declared())
+        predicted_from = last.description.input_descriptions_by_name
+        wanted = last.description.training_input_descriptions_by_name
+        fitted = {
+            name: (made if name in predicted_from or name not in columns else given).fitted(description, last.who, count)
+            for name, description in wanted.items()
+        }
+        inner = last.predictor if pipeline_of(last.spec) is not None else None
+        return inner.front_columns(fitted, count) if isinstance(inner, PipelinePredictor) else fitted
+
+    def _run(self, stages: Iterable[_Stage], columns: Columns, count: int) -> _Values:
+        """All values there are once ``stages`` have run; of two of one name, the later one."""
+        values = _Values(dict(columns), self._declared())
+        for stage in stages:
+            inputs = stage.description.input_descriptions_by_name.items()
+            used = {
+                name: values.fitted(description, stage.who, count)
+                for name, description in inputs
+                if name in values.columns or not description.optional
+            }
+            values.columns.update(stage.predictor.predict(used, count))
+            values.declared.update(stage.description.output_descriptions_by_name)
+        return values
+
+    def _declared(self) -> dict[str, MLFeatureDescription]:
+        description = self._description
+        return {**description.training_input_descriptions_by_name, **description.input_descriptions_by_name}
+
+    @cached_property
+    def _description(self) -> MLModelDescription:
+        return describe(self._spec)
+
+
+class PipelineLearner:
+    """Teaches the last model of a pipeline.
+
+    ``step`` takes that model's own training inputs, as ``PipelinePredictor.front_columns`` makes them of the pipeline's.
+    ``build`` makes the learner of one model. Raises ``MLFormatError`` where names and models do not go together.
+    """
+
+    def __init__(self, spec: Any, who: str, build: LearnerBuilder) -> None:
+        name, last = _named_models(spec, who)[-1]
+        self._learner = build(last, f"model {name!r} of {who}")
+        self.iterative = self._learner.iterative
+
+    def step(self, columns: Columns, count: int, optimizer: SGD | Adam | None) -> Array | None:
+        """Learns from one mini-batch of the last model's training inputs."""
+        return self._learner.step(columns, count, optimizer)
+
+    def writer(self) -> Callable[[Any], None]:
+        """A function that puts what is learned now into the last model of a copy of the pipeline."""
+        write = self._learner.writer()
+        return lambda spec: write(nested_models(spec)[-1][1])
+
+    def close(self) -> None:
+        """Gives back what the last model's learner needs."""
+        self._learner.close()
+
+
+@dataclass(slots=True)
+class _Values:
+    """The values there are so far, and how whoever made them declares them."""
+
+    columns: dict[str, Column]
+    declared: dict[str, MLFeatureDescription]
+
+    def fitted(self, wanted: MLFeatureDescription, who: str, count: int) -> Column:
+        """A value as the model ``who`` declares its input; as it is where it fits already."""
+        name = wanted.name
+        if name not in self.columns:
+            raise MLFeatureError(f"{who}: input {name!r}: expected a value, got only {', '.join(self.columns) or 'nothing'}")
+        column = self.columns[name]
+        made = self.declared.get(name)
+        if isinstance(wanted.constraint, MLMultiArrayConstraint):
+            if isinstance(column, np.ndarray):
+                column = _reshaped(column, wanted.constraint)
+                if column.dtype == wanted.constraint.data_type.dtype and wanted.constraint.allows(column.shape[1:]):
+                    return column
+        elif made is not None and (made.type, made.constraint) == (wanted.type, wanted.constraint):
+            return column
+        try:
+            return accept_column(wanted, column, "input", range(count), finite=False)
+        except MLFeatureError as error:
+            raise MLFeatureError(f"{who}: {error}") from error
+
+
+def _reshaped(column: Array, constraint: MLMultiArrayConstraint) -> Array:
+    """``column`` in the declared shape, where they differ only by axes of size 1: ``[n, 1, 1]`` is a vector too."""
+    shape = column.shape[1:]
+    differs = bool(constraint.shape) and not constraint.allows(shape) and math.prod(shape) == math.prod(constraint.shape)
+    if differs and [size for size in shape if size != 1] == [size for size in constraint.shape if size != 1]:
+        return column.reshape(len(column), *constraint.shape)
+    return column
+
+
+@dataclass
+class _Stage:
+    """One model of a pipeline, built and described when it is first needed; several threads may need it at once."""
+
+    spec: Any
+    who: str
+    parameters: Mapping[str, object]
+    build: PredictorBuilder
+    _building: threading.Lock = field(default_factory=threading.Lock)
+    _built: Predictor | None = None
+
+    @property
+    def predictor(self) -> Predictor:
+        with self._building:
+            if self._built is None:
+                self._built = self.build(self.spec, self.parameters, self.who)
+            return self._built
+
+    @cached_property
+    def description(self) -> MLModelDescription:
+        return describe(self.spec)
+
+
+def _named_models(spec: Any, who: str) -> list[tuple[str, Any]]:
+    """The models with their names; raises ``MLFormatError`` unless there is one at least, and a name of its own for each or none."""
+    pipeline = pipeline_of(spec)
+    if pipeline is None or not pipeline.models:
+        raise MLFormatError(f"{who}: expected a pipeline of at least one model, got none")
+    names = list(pipeline.names)
+    if names and len(names) != len(pipeline.models):
+        raise MLFormatError(f"{who}: expected as many names as models ({len(pipeline.models)}) or none, got {len(names)}")
+    if len(set(names)) < len(names):
+        raise MLFormatError(f"{who}: expected unique names of models, got {', '.join(names)}")
+    return nested_models(spec)
+
+
+def _within(name: str, parameters: Mapping[str, object]) -> dict[str, object]:
+    """The parameters that the model ``name`` is given: those scoped to it, by what is left of their key, before the others."""
+    scope = f"{name}."
+    scoped = {key.removeprefix(scope): value for key, value in parameters.items() if key.startswith(scope)}
+    return {**parameters, **scoped}

@@ -1,0 +1,107 @@
+"""Which family predicts with a model type, and which can teach it: one table each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import MLFormatError, MLUnsupportedError, MLUpdateError
+from ..format import pipeline_of
+from .family import Column, Columns, Learner, Predictor
+from .neighbors import NeighborsLearner, NeighborsPredictor
+from .network import NetworkLearner, NetworkPredictor
+from .pipeline import LearnerBuilder, PipelineLearner, PipelinePredictor, PredictorBuilder
+
+# Their contents are Apple's own and not part of the format.
+_PRIVATE = frozenset(
+    {"textClassifier", "wordTagger", "gazetteer", "wordEmbedding", "visionFeaturePrint", "audioFeaturePrint", "soundAnalysisPreprocessing"}
+)
+
+
+class UnsupportedPredictor:
+    """Stands for a model that loads and can be inspected, but not run; predicting raises ``MLUnsupportedError``."""
+
+    def __init__(self, kind: str, who: str) -> None:
+        self._kind = kind
+        self._who = who
+
+    def predict(self, columns: Columns, count: int) -> dict[str, Column]:
+        """Raises ``MLUnsupportedError``, naming the model and its type."""
+        if self._kind == "mlProgram":
+            raise MLUnsupportedError(f"{self._who} is an ML Program: ML Programs are not supported yet")
+        article = "an" if self._kind[0] in "aei" else "a"
+        reason = "what it computes is private to Apple" if self._kind in _PRIVATE else "prediction with this type is not supported yet"
+        raise MLUnsupportedError(f"{self._who} is {article} {self._kind}: {reason}")
+
+
+def _network(spec: Any, parameters: Mapping[str, object], who: str) -> Predictor:
+    return NetworkPredictor(spec, who)
+
+
+def _pipeline(spec: Any, parameters: Mapping[str, object], who: str) -> Predictor:
+    return PipelinePredictor(spec, parameters, who, build_predictor)
+
+
+def _pipeline_learner(spec: Any, who: str) -> Learner:
+    return PipelineLearner(spec, who, build_learner)
+
+
+PREDICTORS: Mapping[str, PredictorBuilder] = {
+    "neuralNetwork": _network,
+    "neuralNetworkClassifier": _network,
+    "neuralNetworkRegressor": _network,
+    "kNearestNeighborsClassifier": NeighborsPredictor,
+    "pipeline": _pipeline,
+    "pipelineClassifier": _pipeline,
+    "pipelineRegressor": _pipeline,
+}
+
+LEARNERS: Mapping[str, LearnerBuilder] = {
+    "neuralNetwork": NetworkLearner,
+    "neuralNetworkClassifier": NetworkLearner,
+    "neuralNetworkRegressor": NetworkLearner,
+    "kNearestNeighborsClassifier": NeighborsLearner,
+    "pipeline": _pipeline_learner,
+    "pipelineClassifier": _pipeline_learner,
+    "pipelineRegressor": _pipeline_learner,
+}
+
+
+def build_predictor(spec: Any, parameters: Mapping[str, object], who: str) -> Predictor:
+    """The predictor of a model message.
+
+    ``parameters`` are load-time values by the printed name of their key: ``numberOfNeighbors``, or
+    ``model1.numberOfNeighbors`` for one model of a pipeline. ``who`` is what errors call the model.
+    A type that cannot be run yet is refused when it is asked to predict, not here. Raises ``MLFormatError`` for a
+    message that cannot be a model, ``MLParameterError`` for a value that makes no sense.
+    """
+    kind = _kind(spec, who)
+    builder = PREDICTORS.get(kind)
+    return builder(spec, parameters, who) if builder else UnsupportedPredictor(kind, who)
+
+
+def build_learner(spec: Any, who: str) -> Learner:
+    """The learner of an updatable model message.
+
+    The learner of a pipeline steps on what ``frozen_front`` makes of the training inputs. Raises ``MLUpdateError`` where
+    the model cannot be updated.
+    """
+    kind = _kind(spec, who)
+    if not spec.isUpdatable:
+        raise MLUpdateError(f"{who}: expected an updatable model, got one that is not marked as updatable")
+    builder = LEARNERS.get(kind)
+    if builder is None:
+        raise MLUpdateError(f"{who}: expected a type that can be updated ({', '.join(LEARNERS)}), got {kind}")
+    return builder(spec, who)
+
+
+def frozen_front(spec: Any, who: str) -> PipelinePredictor | None:
+    """The frozen models of a pipeline, whose ``front_columns`` makes the last one's training inputs; ``None`` for other types."""
+    return PipelinePredictor(spec, {}, who, build_predictor) if pipeline_of(spec) is not None else None
+
+
+def _kind(spec: Any, who: str) -> str:
+    kind = spec.WhichOneof("Type")
+    if kind is None:
+        raise MLFormatError(f"{who}: expected a model of a known type, got none")
+    return str(kind)

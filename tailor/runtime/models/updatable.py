@@ -1,0 +1,133 @@
+"""What of a network learns, from what, towards what: read from its message and checked.
+
+Source: the comments on NetworkUpdateParameters and its parts in the Core ML format, and what Core ML documents of
+updatable layers and losses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import MLUpdateError
+from ..format import LayerRecord, layers
+from ..network import Graph, Loss
+from .targets import Target
+
+UPDATABLE_KINDS = ("convolution", "innerProduct")
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """A checked network: ``trainable`` are the graph's keys of parameters that learn, by layer."""
+
+    loss: Loss
+    target: Target
+    trainable: dict[str, tuple[str, ...]]
+
+
+def class_labels(network: Any) -> tuple[str | int, ...]:
+    """A classifier's labels, in the order of its probabilities; empty where it has none."""
+    kind = network.WhichOneof("ClassLabels")
+    return () if kind is None else tuple(getattr(network, kind).vector)
+
+
+def loss_names(network: Any, who: str) -> tuple[str, str, str]:
+    """Kind, input and target of the network's one loss layer. Raises ``MLUpdateError``."""
+    losses = network.updateParams.lossLayers
+    if len(losses) != 1:
+        got = ", ".join(repr(loss.name) for loss in losses) or "none"
+        raise MLUpdateError(f"{who}: expected one loss layer in updateParams, got {got}")
+    kind = losses[0].WhichOneof("LossLayerType")
+    if kind is None:
+        raise MLUpdateError(
+            f"{who}: loss layer {losses[0].name!r}: expected categorical cross entropy or mean squared error, got none of them"
+        )
+    return kind, getattr(losses[0], kind).input, getattr(losses[0], kind).target
+
+
+def read_lesson(spec: Any, network: Any, graph: Graph, who: str) -> Lesson:
+    """What ``network`` (the part of ``spec`` that is one) learns; ``graph`` is made from its layers.
+
+    Raises ``MLUpdateError`` naming the layer or field where it cannot be updated.
+    """
+    records = layers(network)
+    trainable = _trainable(records, who)
+    kind, value, target = loss_names(network, who)
+    _check_names(records, network.updateParams.lossLayers[0].name, who)
+    if network.updateParams.optimizer.WhichOneof("OptimizerType") is None:
+        raise MLUpdateError(f"{who}: expected an SGD or Adam optimizer in updateParams, got none")
+    loss = _loss(kind, value, target, graph, who)
+    return Lesson(loss, _target(spec, network, loss, target, who), trainable)
+
+
+def _loss(kind: str, value: str, target: str, graph: Graph, who: str) -> Loss:
+    maker = graph.maker(value)
+    if kind == "categoricalCrossEntropyLossLayer":
+        if maker is None or maker.kind != "softmax":
+            got = "an input of the model" if maker is None else f"the output of {maker.who}"
+            raise MLUpdateError(f"{who}: cross entropy: expected its input {value!r} to be the output of a softmax layer, got {got}")
+        loss = Loss("cross entropy", value, maker.inputs[0])
+    else:
+        if maker is None:
+            raise MLUpdateError(f"{who}: mean squared error: expected its input {value!r} to be made by a layer, got an input of the model")
+        loss = Loss("squared error", value, value)
+    judge = graph.maker(target)
+    if judge is not None:
+        raise MLUpdateError(f"{who}: expected the loss's target {target!r} to come with the training data, got the output of {judge.who}")
+    return loss
+
+
+def _target(spec: Any, network: Any, loss: Loss, target: str, who: str) -> Target:
+    """The training input that is the target: the loss's own, or a classifier's label in its place."""
+    given = [feature.name for feature in spec.description.trainingInput]
+    label = spec.description.predictedFeatureName if spec.WhichOneof("Type") == "neuralNetworkClassifier" else ""
+    if label and label in given and (target == label or target not in given):
+        if loss.kind != "cross entropy":
+            raise MLUpdateError(
+                f"{who}: expected a cross entropy loss for the training input {label!r}, which is a class label, got mean squared error"
+            )
+        labels = class_labels(network)
+        if not labels:
+            raise MLUpdateError(f"{who}: expected class labels for the training input {label!r}, got none in the model")
+        return Target(label, labels)
+    if target not in given:
+        wanted = f"{target!r} or {label!r}" if label else repr(target)
+        raise MLUpdateError(
+            f"{who}: expected the loss's target {wanted} among the training inputs, got {', '.join(map(repr, given)) or 'none'}"
+        )
+    return Target(target)
+
+
+def _trainable(records: Sequence[LayerRecord], who: str) -> dict[str, tuple[str, ...]]:
+    """By layer, the fields that learn. Weight and bias learn together."""
+    trainable: dict[str, tuple[str, ...]] = {}
+    for record in records:
+        if not record.updatable:
+            continue
+        name = f"{who}: layer {record.name!r} ({record.kind})"
+        if record.kind not in UPDATABLE_KINDS:
+            raise MLUpdateError(f"{name}: expected an updatable layer to be one of {', '.join(UPDATABLE_KINDS)}, got {record.kind}")
+        fields = ("weights", "bias") if record.params.hasBias else ("weights",)
+        for field in fields:
+            weights = getattr(record.params, field)
+            if weights.HasField("quantization"):
+                raise MLUpdateError(f"{name}: expected floating-point {field} in an updatable layer, got quantised ones")
+            if not weights.isUpdatable:
+                raise MLUpdateError(
+                    f"{name}: expected its {' and '.join(fields)} to be marked as updatable, as the layer is, got {field} that are not"
+                )
+        trainable[record.name] = fields
+    if not trainable:
+        raise MLUpdateError(f"{who}: expected at least one updatable layer, got none among {len(records)}")
+    return trainable
+
+
+def _check_names(records: Sequence[LayerRecord], loss: str, who: str) -> None:
+    """Parameters are kept by layer name, so an updatable network's layers and loss are named apart."""
+    seen: set[str] = set()
+    for name in (*(record.name for record in records), loss):
+        if name in seen:
+            raise MLUpdateError(f"{who}: expected layers and loss layers of different names, got two called {name!r}")
+        seen.add(name)

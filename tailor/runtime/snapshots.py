@@ -1,0 +1,126 @@
+"""Snapshots of models: all of one, or what changed against its base; taken, and put back bit for bit.
+
+The file format and its guarantees are ``tailor.persistence``'s (``FORMAT.md``); this is what they mean for models.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import ParamSpec, TypeVar
+
+from tailor import persistence
+from tailor.persistence import DeltaSnapshot, FullSnapshot, Metadata, RecordError, Snapshot, apply_changes, changes_between
+
+from .errors import MLFormatError, MLSnapshotError
+from .format import load_model, read_contents, write_contents
+from .model import MLModel
+from .update import MLUpdateContext
+
+# What the restored model's canonical bytes must hash to: kept with the metadata, checked after the changes are made.
+RESULT = "model_hash"
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def take_snapshot(model: MLModel | MLUpdateContext, base: MLModel | str | os.PathLike[str] | None = None) -> Snapshot:
+    """A snapshot of ``model``: what changed against ``base``, or all of it where no base is given.
+
+    Of an update's context, the metrics and parameters are kept too. Raises ``MLSnapshotError`` where the model differs
+    from the base in more than weights, examples and labels: only a full snapshot can hold it then.
+    """
+    return _at_the_door(_take, model, base)
+
+
+def restore_snapshot(snapshot: Snapshot | str | os.PathLike[str], base: MLModel | str | os.PathLike[str] | None = None) -> MLModel:
+    """The model of a snapshot (or of a snapshot's file), equal bit for bit to the one it was taken of.
+
+    A delta needs the ``base`` it was taken against. Raises ``MLSnapshotError`` where the base is missing or another, or
+    where the snapshot does not fit it.
+    """
+    return _at_the_door(_restore, snapshot, base)
+
+
+def read_snapshot(path: str | os.PathLike[str]) -> Snapshot:
+    """The snapshot in a file; raises ``MLSnapshotError`` where there is none, or it is damaged or unknown."""
+    return _at_the_door(persistence.read_snapshot, path)
+
+
+def write_snapshot(path: str | os.PathLike[str], snapshot: Snapshot) -> None:
+    """Writes a snapshot's file, whole or not at all; raises ``MLSnapshotError`` where that fails."""
+    _at_the_door(persistence.write_snapshot, path, snapshot)
+
+
+def _take(model: MLModel | MLUpdateContext, base: MLModel | str | os.PathLike[str] | None) -> Snapshot:
+    metrics: dict[str, float | int] = {}
+    parameters: dict[str, float | int | str | bool] = {}
+    if isinstance(model, MLUpdateContext):
+        metrics = {key.value: value for key, value in model.metrics.items()}
+        parameters = {str(key): value for key, value in model.parameters.items()}
+        model = model.model
+    metadata = Metadata(
+        created_at=datetime.now(UTC),
+        model=model.name,
+        producer=f"tailor {_version()}",
+        parameters=parameters,
+        metrics=metrics,
+        extra={RESULT: model.content_hash},
+    )
+    if base is None:
+        return FullSnapshot(metadata, model.to_bytes())
+    base = _loaded(base)
+    delta = DeltaSnapshot(metadata, base.content_hash, changes_between(read_contents(base.spec), read_contents(model.spec)))
+    if _applied(delta, base).content_hash != model.content_hash:
+        raise MLSnapshotError(
+            f"{model.name}: expected a model that differs from its base {base.name} in weights, examples and labels only, "
+            "got one that differs in more; take a full snapshot of it"
+        )
+    return delta
+
+
+def _restore(snapshot: Snapshot | str | os.PathLike[str], base: MLModel | str | os.PathLike[str] | None) -> MLModel:
+    if not isinstance(snapshot, FullSnapshot | DeltaSnapshot):
+        snapshot = persistence.read_snapshot(snapshot)
+    if isinstance(snapshot, FullSnapshot):
+        model = MLModel.from_spec(load_model(bytes(snapshot.whole)), snapshot.metadata.model or "model")
+    elif base is None:
+        raise MLSnapshotError(f"snapshot of {snapshot.metadata.model!r}: expected the base model that it is a delta of, got none")
+    else:
+        model = _applied(snapshot, _loaded(base))
+    expected = snapshot.metadata.extra.get(RESULT, model.content_hash)
+    if model.content_hash != expected:
+        raise MLSnapshotError(f"snapshot of {snapshot.metadata.model!r}: expected a model with hash {expected}, got {model.content_hash}")
+    return model
+
+
+def _applied(delta: DeltaSnapshot, base: MLModel) -> MLModel:
+    contents = apply_changes(delta, base.content_hash, read_contents(base.spec))
+    return base._changed(lambda spec: write_contents(spec, contents))
+
+
+def _loaded(base: MLModel | str | os.PathLike[str]) -> MLModel:
+    return base if isinstance(base, MLModel) else MLModel(base)
+
+
+def _version() -> str:
+    try:
+        return version("tailor")
+    except PackageNotFoundError:
+        return "uninstalled"
+
+
+def _at_the_door(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """``work``, with the pillar's and the system's errors as ours."""
+    try:
+        return work(*args, **kwargs)
+    except RecordError as error:
+        raise MLSnapshotError(str(error)) from error
+    except MLFormatError as error:
+        raise MLSnapshotError(f"snapshot: {error}") from error
+    except OSError as error:
+        raise MLSnapshotError(f"snapshot {error.filename!r}: expected a file that can be read and written, got {error.strerror}") from error
+
+

@@ -1,0 +1,66 @@
+"""The ``tailor`` command: its commands, and what its exit code says."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
+
+import typer
+
+from .failures import ExitCode, report
+from .inspect import inspect
+from .predict import predict
+from .restore import restore
+from .snapshot import snapshot
+from .update import update
+
+ABOUT = """Runs and personalises Core ML models.
+
+\b
+Exit codes: 0 done; 1 it failed, and stderr says why; 2 the command line is
+wrong; 130 interrupted. Results go to stdout, progress and errors to stderr.
+With --json results are JSON, and an error is {"error": {...}} on stderr.
+"""
+
+app = typer.Typer(name="tailor", help=ABOUT, pretty_exceptions_enable=False, rich_markup_mode=None)
+for command in (inspect, predict, update, snapshot, restore):
+    app.command()(command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        try:
+            typer.echo(f"tailor {version('tailor')}")
+        except PackageNotFoundError:
+            typer.echo("tailor, not installed")
+        raise typer.Exit
+
+
+@app.callback()
+def begin(
+    show_version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")] = False,
+    traceback: Annotated[bool, typer.Option("--traceback", help="Show errors with a traceback (or set TAILOR_TRACEBACK=1).")] = False,
+) -> None:
+    """Options that every command has; what they ask for is done elsewhere."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line (``sys.argv`` unless ``arguments`` are given) and gives the exit code; raises nothing."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given:
+        main(["--help"])
+        return ExitCode.USAGE
+    try:
+        status = app(given, prog_name="tailor", standalone_mode=False)
+    except SystemExit as stopped:
+        return stopped.code if isinstance(stopped.code, int) else ExitCode.FAILED
+    except BaseException as error:
+        if "--traceback" in given or os.environ.get("TAILOR_TRACEBACK"):
+            raise
+        return report(error, as_json="--json" in given)
+    if status == ExitCode.INTERRUPTED:  # typer has made an exit code of the KeyboardInterrupt
+        return report(KeyboardInterrupt(), as_json="--json" in given)
+    return status if isinstance(status, int) else ExitCode.DONE

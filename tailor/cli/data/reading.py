@@ -1,0 +1,64 @@
+"""Which reader a path gets: folders of images, ``.npz``, ``.csv``, ``.jsonl``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from tailor import MLFeatureError
+
+from .arrays import open_arrays
+from .folder import open_folder
+from .lines import open_lines
+from .table import open_table
+from .wanted import Wanted
+
+
+class DataSource(Protocol):
+    """Examples in a folder or file: an ``MLBatchProvider`` that can say where an example stands.
+
+    Everything that can be checked without keeping the values is checked when it is opened; a value that turns out not to
+    fit raises ``MLFeatureError`` naming its place when it is read.
+    """
+
+    @property
+    def count(self) -> int:
+        """The number of examples."""
+        ...
+
+    def features_at(self, index: int) -> Mapping[str, object]:
+        """The features of one example, ``0 <= index < count``."""
+        ...
+
+    def place(self, index: int) -> str:
+        """Where the example stands, for people: ``cat/12.png``, ``line 7``."""
+        ...
+
+
+_READERS: dict[str, Callable[[Path, Wanted], DataSource]] = {
+    ".npz": open_arrays,
+    ".csv": open_table,
+    ".jsonl": open_lines,
+    ".ndjson": open_lines,
+}
+
+
+def open_data(path: Path, wanted: Wanted) -> DataSource:
+    """The examples at ``path``, read as its name says.
+
+    Raises ``MLFeatureError`` where there is nothing, it is of no known kind, it holds no examples, or they do not have the
+    features that are wanted.
+    """
+    if path.is_dir():
+        source: DataSource = open_folder(path, wanted)
+    elif path.is_file():
+        reader = _READERS.get(path.suffix.lower())
+        if reader is None:
+            raise MLFeatureError(f"{path}: expected a folder of images, or a file ending in {', '.join(_READERS)}")
+        source = reader(path, wanted)
+    else:
+        raise MLFeatureError(f"{path}: expected a folder or file with examples, and there is none")
+    if source.count == 0:
+        raise MLFeatureError(f"{path}: expected at least one example, found none")
+    return source

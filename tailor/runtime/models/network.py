@@ -82,10 +82,10 @@ class NetworkPredictor:
         values = {name: _joined([answer[name] for answer in answers], stacked) for name in self._plans.graph.outputs}
         made: dict[str, Column] = {output.name: output.write(values[output.name]) for output in self._outputs}
         if self._scores:
-            made.update(self._classes(values[self._scores], count))
+            made.update(self._classes(values[self._scores]))
         return made
 
-    def _classes(self, scores: Array | list[Array], count: int) -> dict[str, Column]:
+    def _classes(self, scores: Array | list[Array]) -> dict[str, Column]:
         """The best label and the probabilities of all."""
         rows = [np.asarray(row).reshape(-1) for row in scores]
         for row in rows:
@@ -132,7 +132,8 @@ class NetworkLearner:
         if not spec.isUpdatable:
             raise MLUpdateError(f"{who}: expected an updatable model, got one that is not marked as updatable")
         network = _network(spec)
-        graph = _graph(spec, loss_names(network, who)[1:2], who)
+        _, value, _ = loss_names(network, who)
+        graph = _graph(spec, [value], who)
         lesson = read_lesson(spec, network, graph, who)
         self._who = who
         self._fields = lesson.trainable

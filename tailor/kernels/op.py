@@ -46,14 +46,16 @@ class Op:
 
     ``name``      the layer's field in ``NeuralNetworkLayer``; activations are ``activation.ReLU`` and so on.
     ``forward``   ``forward(*inputs, *weights, **attributes)`` -> an array, or a tuple of them for several outputs. Pure.
-    ``shape``     ``shape(*input_shapes, *weight_shapes, **attributes)`` -> the output's shape, or a tuple of shapes.
-                  Raises ``ValueError`` (expected, got) where the inputs do not fit.
+    ``shape``     ``shape(*input_shapes, *weight_shapes, **attributes)`` -> the output's shape, or a tuple of shapes;
+                  ``None`` for one that only values tell. Raises ``ValueError`` (expected, got) where the inputs do not fit.
     ``read``      ``read(params, decode)`` -> ``Reading``. ``params`` is duck-typed; nothing here imports protobuf.
     ``backward``  ``backward(g, y, *inputs, *weights, needs, **attributes)`` -> one gradient per array, ``None`` where
-                  ``needs[i]`` is false (an unwanted gradient is not computed). ``None``: the op has no gradient.
+                  ``needs[i]`` is false (an unwanted gradient is not computed). Of several outputs ``g`` and ``y`` are
+                  tuples, with ``None`` in ``g`` for an output that is not used. ``None``: the op has no gradient.
     ``batched``   ``batched(attributes, ranks)`` -> the attributes with which ``forward`` treats one more leading axis
                   (of examples) on every input as independent. ``None``: examples must go one by one.
     ``work``      ``work(*input_shapes, *weight_shapes, **attributes)`` -> multiply-adds, roughly.
+    ``draws``     whether ``forward`` takes ``generator``, a ``numpy.random.Generator`` to draw from.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Op:
     backward: Callable[..., tuple[Array | None, ...]] | None = None
     batched: Callable[[Attributes, tuple[int, ...]], Attributes] | None = None
     work: Callable[..., int] = elementwise_work
+    draws: bool = False
 
 
 def from_the_end(attributes: Attributes, ranks: tuple[int, ...]) -> Attributes:

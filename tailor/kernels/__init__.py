@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from . import neighbors
+from .bounds import check_elements
+from .fused import FUSED_CONVOLUTION, SHARED_POOLING, Crew
 from .image import (
     ChannelOrder,
     channel_biases,
@@ -31,13 +33,16 @@ from .registry import OPS
 from .warm import warm_up
 
 __all__ = [
+    "FUSED_CONVOLUTION",
     "HAVE_NUMBA",
     "OPS",
     "SGD",
+    "SHARED_POOLING",
     "Adam",
     "Array",
     "Attributes",
     "ChannelOrder",
+    "Crew",
     "Decode",
     "Op",
     "Optimizer",
@@ -46,6 +51,7 @@ __all__ = [
     "categorical_cross_entropy",
     "categorical_cross_entropy_gradient",
     "channel_biases",
+    "check_elements",
     "chw_to_hwc",
     "chw_to_image",
     "gray_to_rgb",

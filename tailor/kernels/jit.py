@@ -29,9 +29,10 @@ class Kernel(Generic[P, R]):
     written. No fastmath: the order of additions is the one written, so equal arguments give equal bits.
     """
 
-    def __init__(self, loop: Callable[P, R], twin: Callable[P, R]) -> None:
+    def __init__(self, loop: Callable[P, R], twin: Callable[P, R], before: Callable[[], None] | None = None) -> None:
         self.loop = loop
         self.twin = twin
+        self._before = before
         self._call: Callable[P, R] | None = None if HAVE_NUMBA else twin
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -46,6 +47,8 @@ class Kernel(Generic[P, R]):
 
     def _ready(self) -> Callable[P, R]:
         try:
+            if self._before is not None:
+                self._before()
             self._call = _compiled(self.loop)
         except ImportError as error:
             warnings.warn(f"Numba cannot be imported, NumPy is used instead: {error}", RuntimeWarning, stacklevel=3)
@@ -65,11 +68,11 @@ def _compiled(loop: Callable[P, R]) -> Callable[P, R]:
     return compiled
 
 
-def jit(twin: Callable[P, R]) -> Callable[[Callable[P, R]], Kernel[P, R]]:
-    """Decorates the loop that computes what ``twin`` does: ``@jit(twin=...)``."""
+def jit(twin: Callable[P, R], before: Callable[[], None] | None = None) -> Callable[[Callable[P, R]], Kernel[P, R]]:
+    """Decorates the loop that computes what ``twin`` does: ``@jit(twin=...)``; ``before`` is called once, before it is compiled."""
 
     def decorate(loop: Callable[P, R]) -> Kernel[P, R]:
-        return Kernel(loop, twin)
+        return Kernel(loop, twin, before)
 
     return decorate
 

@@ -53,7 +53,7 @@ class Op:
                   ``needs[i]`` is false (an unwanted gradient is not computed). Of several outputs ``g`` and ``y`` are
                   tuples, with ``None`` in ``g`` for an output that is not used. ``None``: the op has no gradient.
     ``batched``   ``batched(attributes, ranks)`` -> the attributes with which ``forward`` treats one more leading axis
-                  (of examples) on every input as independent. ``None``: examples must go one by one.
+                  (of examples) on every input as independent, or ``None`` where it cannot. ``None``: examples must go one by one.
     ``work``      ``work(*input_shapes, *weight_shapes, **attributes)`` -> multiply-adds, roughly.
     ``draws``     whether ``forward`` takes ``generator``, a ``numpy.random.Generator`` to draw from.
     """
@@ -63,7 +63,7 @@ class Op:
     shape: Callable[..., Any]
     read: Callable[[Any, Decode], Reading]
     backward: Callable[..., tuple[Array | None, ...]] | None = None
-    batched: Callable[[Attributes, tuple[int, ...]], Attributes] | None = None
+    batched: Callable[[Attributes, tuple[int, ...]], Attributes | None] | None = None
     work: Callable[..., int] = elementwise_work
     draws: bool = False
 

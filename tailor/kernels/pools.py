@@ -134,6 +134,10 @@ def _max_pool(x: Array, kh: int, kw: int, sh: int, sw: int, out: Array) -> None:
                     for q in range(cols):
                         v, most = tall[q + j], out[e, r, q]
                         out[e, r, q] = v if (v > most or v != v) else most
+                elif sw == 2:  # and so does this: a distance that is known
+                    for q in range(cols):
+                        v, most = tall[2 * q + j], out[e, r, q]
+                        out[e, r, q] = v if (v > most or v != v) else most
                 else:
                     for q in range(cols):
                         v, most = tall[q * max(1, sw) + j], out[e, r, q]

@@ -6,7 +6,9 @@ import numpy as np
 
 from .layers.activation import relu, relu_backward
 from .layers.convolution import convolution, convolution_backward
+from .layers.lstm_gates import usual_step
 from .layers.pooling import AVERAGE, MAX, pooling, pooling_backward
+from .layers.resample import HALF_PIXEL, upsample
 from .optimizers import SGD, Adam
 
 
@@ -23,6 +25,9 @@ def warm_up() -> None:
     for kind, kernel in ((MAX, (2, 2)), (MAX, (3, 3)), (AVERAGE, (3, 3))):
         y = pooling(x, kind=kind, kernel=kernel, stride=kernel)
         pooling_backward(y, y, x, needs=(True,), kind=kind, kernel=kernel, stride=kernel)
+    upsample(x, factors=(2.0, 2.0), method=HALF_PIXEL)
+    a, c = np.ones((2, 1, 4), np.float32), np.ones((3, 1, 1), np.float32)
+    usual_step(a[0], a[1], c[0], 50.0, c[1], c[2])
     for optimizer in (SGD(0.1), SGD(0.1, 0.9), Adam(0.1)):
         parameters = {"w": x.copy()}
         optimizer.step(parameters, {"w": x}, optimizer.init(parameters), 1)

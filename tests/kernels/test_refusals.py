@@ -51,6 +51,28 @@ SHAPES: list[tuple[str, list[tuple[int, ...]], dict[str, Any], str]] = [
     ("concat", [(3, 2, 2), (3, 2, 1)], {"axis": -3}, "differ along axis -3 only, got shapes [[3, 2, 2], [3, 2, 1]]"),
     ("concat", [(3, 2, 2), (2, 2)], {"axis": -3}, "differ along axis -3 only"),
     ("concat", [(3, 2, 2), (3, 2, 2)], {"axis": -5}, "at least 5 axes, got shape [3, 2, 2]"),
+    ("addBroadcastable", [(3, 2), (3, 4)], {}, "agree along axis -1 or have length 1 there, got shapes [[3, 2], [3, 4]]"),
+    ("whereBroadcastable", [(3,), (2,), (1,)], {}, "agree along axis -1"),
+    ("lessThan", [(3, 2), (2, 2)], {"alpha": 0.0}, "agree along axis -2"),
+    ("logicalAnd", [(3,), (2,)], {}, "agree along axis -1"),
+    ("max", [], {}, "expected one input or more, got none"),
+    ("average", [(3, 2), (2, 2)], {}, "agree along axis -2"),
+    ("dot", [(3, 1, 1), (4, 1, 1)], {"cosine": False}, "one shape.*got shapes [[3, 1, 1], [4, 1, 1]]"),
+    ("dot", [(3, 1, 2), (3, 1, 2)], {"cosine": True}, "[..., C, 1, 1], got shapes [[3, 1, 2], [3, 1, 2]]"),
+    ("scale", [(3, 2, 2), (2,)], {}, "shape [1] or [3] or [1, 2, 2] or [3, 2, 2], got shape [2]"),
+    ("bias", [(3, 2, 2), (3, 1, 1)], {}, "stored numbers.*got shape [3, 1, 1]"),
+    ("bias", [(3, 2), (3,)], {}, "at least 3 axes, got shape [3, 2]"),
+    ("reduce", [(3, 2)], {"operation": "SUM", "axes": (-3, -2, -1), "epsilon": 0.0}, "at least 3 axes, got shape [3, 2]"),
+    ("reduceSum", [(3, 2)], {"axes": (2,), "keep": False}, "an axis from -2 to 1 of an input of 2 axes, got 2"),
+    ("reduceMean", [(3, 2)], {"axes": (1, -1), "keep": True}, "axes that differ, got [1, -1]"),
+    ("reduceMax", [(3, 0)], {"axes": (1,), "keep": True}, "elements to choose the max of, got shape [3, 0]"),
+    ("argMin", [(3, 2)], {"axis": -3, "remove": False}, "an axis from -2 to 1 of an input of 2 axes, got -3"),
+    ("cumSum", [(3, 2)], {"axis": 2, "exclusive": False, "reverse": False}, "an axis from -2 to 1"),
+    ("cumSum", [(3, 2), (2,)], {"axis": 0, "exclusive": False, "reverse": False}, "one number as the axis, got shape [2]"),
+    ("softmaxND", [(3, 2)], {"axis": 2}, "an axis from -2 to 1"),
+    ("softmaxND", [(3, 0)], {"axis": 1}, "elements along axis 1, got shape [3, 0]"),
+    ("layerNormalization", [(3, 2), (3,), (3,)], {"epsilon": 0.0}, "last axes are [3], got shape [3, 2]"),
+    ("mvn", [(3, 2)], {}, "at least 3 axes, got shape [3, 2]"),
 ]
 
 
@@ -98,6 +120,13 @@ MESSAGES: list[tuple[str, dict[str, Any], str]] = [
     ("reshape", {"targetShape": [2, -1, 4]}, "targetShape: expected 3 or 4 positive sizes, got [2, -1, 4]"),
     ("permute", {"axis": [0, 1, 2, 2]}, "axis: expected an order of 0, 1, 2, 3, got [0, 1, 2, 2]"),
     ("permute", {"axis": [0, 1]}, "axis: expected an order of 0, 1, 2, 3, got [0, 1]"),
+    ("unary", {"type": 8}, "expected an operation from 0 to 7, got 8"),
+    ("clip", {"minVal": 2.0, "maxVal": 1.0}, "minVal: expected at most maxVal, 1.0, got 2.0"),
+    ("scale", {"shapeScale": [3, 2]}, "a shape of one or three axes, got [3, 2]"),
+    ("reduce", {"mode": 9, "axis": 1}, "axis: expected C, H or W for ARGMAX, got HW"),
+    ("layerNormalization", {"normalizedShape": []}, "normalizedShape: expected one positive size or more, got []"),
+    ("lrn", {"localSize": 0}, "localSize: expected 1 or more, got 0"),
+    ("lrn", {"k": -1.0}, "k: expected a positive number, got -1.0"),
 ]
 
 
@@ -117,3 +146,11 @@ def test_an_embedding_refuses_indices_it_has_not(index: float, got: str) -> None
     x, w = np.array([0.0, index]).reshape(2, 1, 1, 1), np.zeros((3, 5))
     with pytest.raises(ValueError, match=f"expected indices from 0 to 4, got {got}$"):
         OPS["embedding"].forward(x, w)
+
+
+@pytest.mark.parametrize(
+    ("axis", "said"), [(2.0, "from -2 to 1.*got 2"), (0.5, "whole number, got 0.5"), (np.nan, "whole number, got nan")]
+)
+def test_a_running_sum_refuses_an_axis_it_has_not(axis: float, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        OPS["cumSum"].forward(np.zeros((3, 2)), np.array([axis]), axis=0, exclusive=False, reverse=False)

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tailor.kernels import HAVE_NUMBA, Array, pools, window
+from tailor.kernels import HAVE_NUMBA, Array, direct, pools, sampling, window
 from tailor.kernels import optimizers as steps
 from tailor.kernels.jit import Kernel, plain
-from tailor.kernels.layers import activation
+from tailor.kernels.layers import activation, lstm_gates
 from tailor.kernels.window import Windows, slide
 from tests.kernels.loops import KERNELS
 
@@ -62,6 +62,27 @@ def test_windows(dtype: str) -> None:
 
 
 @needs_numba
+@pytest.mark.parametrize("adds", [False, True])
+@pytest.mark.parametrize("limits", [(-np.inf, np.inf), (0.0, 1.0)])
+def test_direct_convolutions(adds: bool, limits: tuple[float, float], monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(8)
+    low, high = map(np.float32, limits)
+    for windows, (_, c, h, w) in sliding(60):
+        numbers = (*windows.kernel, *windows.stride, *windows.dilation, *windows.begin)
+        x, other, out = (random.standard_normal(s).astype("f4") for s in ((c, h, w), (4 * c, *windows.count), (4 * c, *windows.count)))
+        x[0, 0, 0] = np.nan
+        many, one = (random.standard_normal((4 * c, n * windows.kernel[0] * windows.kernel[1])).astype("f4") for n in (c, 1))
+        bias = random.standard_normal(4 * c).astype("f4")
+        channels, rows = (1, 4 * c), (windows.count[0] // 3, windows.count[0])
+        agree(direct.depthwise, x, one, bias, other, adds, (low, high), numbers, channels, rows, out, changed=(9,))
+        whole, apart = out.copy(), out.copy()  # two libraries add products in an order of their own: not bit for bit
+        direct.multiply(x, many, bias, other, adds, (low, high), numbers, channels, rows, whole)
+        direct.multiply.twin(x, many, bias, other, adds, (low, high), numbers, channels, rows, apart)
+        np.testing.assert_allclose(whole, apart, rtol=1e-5, atol=1e-5)
+        np.testing.assert_array_equal(whole[0], out[0])
+
+
+@needs_numba
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 @pytest.mark.parametrize("values", [range(3), EDGES], ids=["ties", "edges"])
 def test_pools(dtype: str, values: Any) -> None:
@@ -100,6 +121,17 @@ def test_elements(dtype: str) -> None:
         agree(steps._descend, x, g, number(0.1), changed=(0,))
         agree(steps._roll, x, g, m, number(0.1), number(0.9), changed=(0, 2))
         agree(steps._adapt, x, g, m, v, *map(number, (0.01, 0.9, 0.1, 0.999, 0.001, 3.0, 1e-8)), changed=(0, 2, 3))
+
+
+@needs_numba
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_samples(dtype: str) -> None:
+    random = np.random.default_rng(6)
+    for n, h, w, rows, cols in random.integers(1, 7, (20, 5)):
+        x = random.standard_normal((n, h, w)).astype(dtype)
+        at = [sampling.samples(random.uniform(-1, size, count), size) for size, count in ((h, rows), (w, cols))]
+        grid = [part for one in at for part in (one.low, one.high, *sampling._shares(one, x))]
+        agree(sampling._bilinear, x, *grid, np.empty((n, rows, cols), dtype), changed=(9,))
 
 
 def run(code: str, **environment: str) -> None:
@@ -163,6 +195,18 @@ def test_without_a_folder_for_what_is_compiled_it_is_compiled_again(monkeypatch:
     assert "Numba" in repr(kernel)
 
 
+@needs_numba
+@pytest.mark.parametrize(("rows", "size"), [(1, 1), (1, 40), (3, 37), (16, 64)])
+def test_lstm_steps(rows: int, size: int) -> None:
+    random = np.random.default_rng(6)
+    a, recurrent = (8.0 * random.standard_normal((2, rows, 4 * size))).astype("f4")
+    edges = np.array((*EDGES, -9.02, 9.02), np.float32)[: 2 * size]
+    a[-1, -len(edges) :] = a[-1, : len(edges)] = edges
+    c, memory, answer = random.standard_normal((3, rows, size)).astype("f4")
+    for limit in (0.75, 50.0):
+        agree(lstm_gates.usual_step, a, recurrent, c, limit, memory, answer, changed=(0, 4, 5))
+
+
 def test_plain_copies_only_what_a_loop_would_be_compiled_for_again() -> None:
     x = np.zeros((2, 3))
     assert plain(x) is x
@@ -177,5 +221,6 @@ def test_plain_copies_only_what_a_loop_would_be_compiled_for_again() -> None:
 
 def test_every_loop_is_compared() -> None:
     compared = {window._im2col, window._col2im, pools._max_pool, pools._max_pool_back, pools._sum_pool, pools._sum_pool_back}
-    compared |= {pools._max_of_four, pools._max_of_four_back, activation._relu, activation._relu_back}
-    assert set(KERNELS) == compared | {steps._descend, steps._roll, steps._adapt}
+    compared |= {direct.multiply, direct.depthwise, pools._max_of_four, pools._max_of_four_back, activation._relu, activation._relu_back}
+    compared |= {lstm_gates.usual_step}
+    assert set(KERNELS) == compared | {steps._descend, steps._roll, steps._adapt, sampling._bilinear}

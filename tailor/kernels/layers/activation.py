@@ -86,16 +86,16 @@ def softplus(x: Array) -> Array:
     return out
 
 
-def _elementwise(name: str, forward: Callable[..., Array], slope: Callable[..., Array | float], *fields: str) -> Op:
+def pointwise(name: str, forward: Callable[..., Array], slope: Callable[..., Array | float] | None, *fields: str) -> Op:
     """The row of a function of each element; ``slope(y, x)`` is its derivative, ``fields`` are its attributes."""
 
     def backward(g: Array, y: Array, x: Array, *, needs: tuple[bool, ...], **attributes: float) -> tuple[Array | None, ...]:
-        return (g * slope(y, x, **attributes) if needs[0] else None,)
+        return (g * slope(y, x, **attributes) if needs[0] and slope is not None else None,)
 
     def read(params: Any, decode: Decode) -> Reading:
         return Reading({field: float(getattr(params, field)) for field in fields}, {})
 
-    return Op(name, forward, unchanged, read, backward, from_the_end)
+    return Op(name, forward, unchanged, read, backward if slope is not None else None, from_the_end)
 
 
 def unchanged(x: Shape, **attributes: Any) -> Shape:
@@ -156,19 +156,19 @@ def _no_fields(params: Any, decode: Decode) -> Reading:
 
 OPS = (
     Op("activation.ReLU", relu, unchanged, _no_fields, relu_backward, from_the_end),
-    _elementwise("activation.leakyReLU", leaky_relu, lambda y, x, alpha: np.where(x > 0, np.ones_like(x), alpha), "alpha"),
-    _elementwise("activation.thresholdedReLU", thresholded_relu, lambda y, x, alpha: (x >= alpha).astype(x.dtype), "alpha"),
+    pointwise("activation.leakyReLU", leaky_relu, lambda y, x, alpha: np.where(x > 0, np.ones_like(x), alpha), "alpha"),
+    pointwise("activation.thresholdedReLU", thresholded_relu, lambda y, x, alpha: (x >= alpha).astype(x.dtype), "alpha"),
     Op("activation.PReLU", prelu, _prelu_shape, _read_prelu, prelu_backward, from_the_end),
-    _elementwise("activation.linear", lambda x, alpha, beta: alpha * x + beta, lambda y, x, alpha, beta: alpha, "alpha", "beta"),
-    _elementwise("activation.tanh", np.tanh, lambda y, x: 1.0 - y * y),
-    _elementwise("activation.scaledTanh", scaled_tanh, scaled_tanh_slope, "alpha", "beta"),
-    _elementwise("activation.sigmoid", expit, lambda y, x: y * (1.0 - y)),
-    _elementwise(
+    pointwise("activation.linear", lambda x, alpha, beta: alpha * x + beta, lambda y, x, alpha, beta: alpha, "alpha", "beta"),
+    pointwise("activation.tanh", np.tanh, lambda y, x: 1.0 - y * y),
+    pointwise("activation.scaledTanh", scaled_tanh, scaled_tanh_slope, "alpha", "beta"),
+    pointwise("activation.sigmoid", expit, lambda y, x: y * (1.0 - y)),
+    pointwise(
         "activation.sigmoidHard", hard_sigmoid, lambda y, x, alpha, beta: alpha * ((y > 0) & (y < 1)).astype(x.dtype), "alpha", "beta"
     ),
-    _elementwise("activation.ELU", elu, lambda y, x, alpha: np.where(x > 0, np.ones_like(x), y + alpha), "alpha"),
-    _elementwise("activation.softsign", lambda x: x / (1.0 + np.abs(x)), lambda y, x: 1.0 / np.square(1.0 + np.abs(x))),
-    _elementwise("activation.softplus", softplus, lambda y, x: expit(x)),
+    pointwise("activation.ELU", elu, lambda y, x, alpha: np.where(x > 0, np.ones_like(x), y + alpha), "alpha"),
+    pointwise("activation.softsign", lambda x: x / (1.0 + np.abs(x)), lambda y, x: 1.0 / np.square(1.0 + np.abs(x))),
+    pointwise("activation.softplus", softplus, lambda y, x: expit(x)),
     Op(
         "activation.parametricSoftplus",
         parametric_softplus,

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..op import Array, Decode, Op, Reading, Shape, from_the_end
+from ..op import Array, Attributes, Decode, Op, Reading, Shape
 from ..window import SAME, SAME_TOP_LEFT, VALID, Amounts, Pair, Windows, add_columns, columns, slide, split
 from .channels import check_rank
 
@@ -23,11 +23,12 @@ COLUMN_ELEMENTS = 1 << 20
 def convolution(x: Array, w: Array, bias: Array | None = None, *, groups: int = 1, deconvolution: bool = False, **sliding: Any) -> Array:
     """``x`` ``[..., C, H, W]`` -> ``[..., O, H', W']``.
 
-    ``w`` is ``[O, C / groups, kh, kw]``, for a deconvolution ``[C, O / groups, kh, kw]``; ``bias`` ``[O]``. ``sliding``:
+    ``w`` is ``[O, C / groups, kh, kw]``, for a deconvolution ``[C, O / groups, kh, kw]``, of the layer or an input;
+    ``bias`` ``[O]``. ``sliding``:
     ``stride``, ``dilation`` (pairs: height, width), ``padding`` (``"valid"``, ``"same"``, ``"same_top_left"``), ``amounts``
     (top, bottom, left, right), and ``output`` (height, width, or ``None``), which only a deconvolution uses.
     """
-    shape, windows = _plan(x.shape, w.shape, groups, deconvolution, **sliding)
+    shape, windows = convolution_plan(x.shape, w.shape, groups, deconvolution, **sliding)
     images = x.reshape(-1, *x.shape[-3:])
     out = (np.zeros if deconvolution else np.empty)((len(images), *shape[-3:]), x.dtype)
     matrices = _matrices(w, groups)
@@ -54,7 +55,7 @@ def convolution_backward(
     **sliding: Any,
 ) -> tuple[Array | None, ...]:
     """The gradients of ``convolution``; those of weights and bias are summed over all leading axes."""
-    _, windows = _plan(x.shape, w.shape, groups, deconvolution, **sliding)
+    _, windows = convolution_plan(x.shape, w.shape, groups, deconvolution, **sliding)
     images, arriving = x.reshape(-1, *x.shape[-3:]), g.reshape(-1, *g.shape[-3:])
     matrices = _matrices(w, groups)
     dx = np.zeros(images.shape, x.dtype) if needs[0] else None
@@ -107,7 +108,7 @@ def _blocks(images: Array, w: Array, windows: Windows, groups: int) -> Iterator[
         yield slice(start, start + size), buffer[: len(images) - start]
 
 
-def _plan(
+def convolution_plan(
     x: Shape,
     w: Shape,
     groups: int,
@@ -151,8 +152,12 @@ def _unslide(size: int, kernel: int, stride: int, padding: str, amounts: Pair, o
     return split(max(0, full - output), padding), output
 
 
-def _shape(x: Shape, w: Shape, bias: Shape | None = None, *, groups: int = 1, deconvolution: bool = False, **sliding: Any) -> Shape:
-    shape, _ = _plan(x, w, groups, deconvolution, **sliding)
+def _shape(
+    x: Shape, w: Shape | None = None, bias: Shape | None = None, *, groups: int = 1, deconvolution: bool = False, **sliding: Any
+) -> Shape:
+    if w is None:
+        raise ValueError("expected weights, in the layer or as a second input, got neither")
+    shape, _ = convolution_plan(x, w, groups, deconvolution, **sliding)
     if bias is not None and bias != (shape[-3],):
         raise ValueError(f"bias: expected {shape[-3]} numbers, got shape {list(bias)}")
     return shape
@@ -161,6 +166,11 @@ def _shape(x: Shape, w: Shape, bias: Shape | None = None, *, groups: int = 1, de
 def _work(x: Shape, w: Shape, *bias: Shape, **attributes: Any) -> int:
     places = x if attributes.get("deconvolution") else _shape(x, w, **attributes)
     return prod(x[:-3]) * prod(w) * prod(places[-2:])
+
+
+def _batched(attributes: Attributes, ranks: tuple[int, ...]) -> Attributes | None:
+    """Examples that bring weights of their own go one by one."""
+    return attributes if len(ranks) == 1 else None
 
 
 def read_pair(values: Any, name: str, default: Pair) -> Pair:
@@ -201,11 +211,14 @@ def _read(params: Any, decode: Decode) -> Reading:
         "amounts": amounts,
         "output": read_pair(params.outputShape, "outputShape", (1, 1)) if deconvolution and len(params.outputShape) else None,
     }
-    shape = (inner, channels // groups, *kernel) if deconvolution else (channels, inner, *kernel)
-    weights = {"weights": decode(params, "weights", shape)}
+    weights = {}
+    if params.HasField("weights"):
+        shape = (inner, channels // groups, *kernel) if deconvolution else (channels, inner, *kernel)
+        weights["weights"] = decode(params, "weights", shape)
+    # else they are the second input, which says all that the layer says of their shape
     if params.hasBias:
         weights["bias"] = decode(params, "bias", (channels,))
     return Reading(attributes, weights)
 
 
-OPS = (Op("convolution", convolution, _shape, _read, convolution_backward, from_the_end, _work),)
+OPS = (Op("convolution", convolution, _shape, _read, convolution_backward, _batched, _work),)

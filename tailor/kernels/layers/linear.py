@@ -1,4 +1,4 @@
-"""Inner product and embedding."""
+"""Inner product and embeddings."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ def inner_product(x: Array, w: Array, bias: Array | None = None, *, axes: int = 
 
     The last ``axes`` axes of ``x`` are taken together as I. Without it the rank says: up to rank 3, the last axis; from
     rank 4, the last three, and the answer is ``[..., O, 1, 1]``.
+
+    A layer that asks for its input to be rounded to eight bits (``int8DynamicQuantize``) gets the product without that
+    error: how to round is not part of the format.
     """
     out = x.reshape(-1, w.shape[1]) @ w.T
     if bias is not None:
@@ -111,6 +114,31 @@ def _read_embedding(params: Any, decode: Decode) -> Reading:
     return Reading({}, weights)
 
 
+def embedding_nd(x: Array, w: Array, bias: Array | None = None) -> Array:
+    """Looks up columns of ``w`` ``[O, size]``: ``x`` ``[..., 1]``, indices as floats -> ``[..., O]``; ``bias`` ``[O]``.
+
+    Raises ``ValueError`` for an index outside 0...size - 1, naming it.
+    """
+    out = w.T[_indices(x, w.shape[1])].reshape(_embedding_nd_shape(x.shape, w.shape))
+    return out if bias is None else out + bias
+
+
+def _embedding_nd_shape(x: Shape, w: Shape, bias: Shape | None = None) -> Shape:
+    check_rank(x, 2)
+    if x[-1] != 1:
+        raise ValueError(f"expected an input whose last axis has length 1, got shape {list(x)}")
+    if bias is not None and bias != w[:1]:
+        raise ValueError(f"bias: expected {w[0]} numbers, got shape {list(bias)}")
+    return (*x[:-1], w[0])
+
+
+def _read_embedding_nd(params: Any, decode: Decode) -> Reading:
+    weights = {"weights": decode(params, "weights", (int(params.embeddingSize), int(params.vocabSize)))}
+    if params.hasBias:
+        weights["bias"] = decode(params, "bias", (int(params.embeddingSize),))
+    return Reading({}, weights)
+
+
 def _embedding_work(x: Shape, w: Shape, *bias: Shape) -> int:
     return prod(x) * w[0]
 
@@ -126,4 +154,5 @@ OPS = (
         _inner_product_work,
     ),
     Op("embedding", embedding, _embedding_shape, _read_embedding, embedding_backward, from_the_end, _embedding_work),
+    Op("embeddingND", embedding_nd, _embedding_nd_shape, _read_embedding_nd, embedding_backward, from_the_end, _embedding_work),
 )

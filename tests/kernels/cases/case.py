@@ -21,10 +21,27 @@ class Message(SimpleNamespace):
     def WhichOneof(self, name: str) -> str | None:
         return self.oneof
 
+    def HasField(self, name: str) -> bool:
+        return hasattr(self, name)
+
+    def key(self, part: object, field: str) -> str:
+        """The key of the weight ``field`` of ``part``, which is this message or, where it overrides this, one inside it."""
+        assert part is self
+        return field
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What is known of random numbers: their shape, and how likely such numbers are if they have the right distribution."""
+
+    shape: tuple[int, ...]
+    p_value: Callable[[Array], float]
+    varies: bool = True
+
 
 @dataclass(frozen=True)
 class Case:
-    """``reference(*inputs, *weights.values())``, or the answer itself.
+    """``reference(*inputs, *weights.values())``, or the answer itself; a tuple for several outputs, ``Drawn`` where ``Op.draws``.
 
     ``smooth``   the places of the arrays that central differences can be taken of; all, where it is ``None``.
     ``message``  what ``read`` is given; it must come to ``attributes`` and to weights of these names and shapes.
@@ -32,7 +49,7 @@ class Case:
 
     op: str
     inputs: tuple[Array, ...]
-    reference: Callable[..., Any] | Array
+    reference: Callable[..., Any] | Array | tuple[Array, ...] | Drawn
     message: Message
     attributes: Mapping[str, Any] = field(default_factory=dict)
     weights: Mapping[str, Array] = field(default_factory=dict)
@@ -43,9 +60,9 @@ class Case:
     def arrays(self) -> tuple[Array, ...]:
         return (*self.inputs, *self.weights.values())
 
-    def expected(self) -> Array:
+    def expected(self) -> Any:
         answer = self.reference(*self.arrays) if callable(self.reference) else self.reference
-        return np.asarray(answer)
+        return answer if isinstance(answer, (tuple, Drawn)) else np.asarray(answer)
 
     def __str__(self) -> str:
         return f"{self.op}-{self.note}" if self.note else self.op

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,13 @@ def case(note: str, x: Array, w: Array, b: Array | None, reference: Any, border:
 X, W, B = numbers(1, 2, 3, 5, 6), numbers(4, 3, 3, 3), numbers(4)
 Z, V, U = numbers(2, 1, 3, 3, 4), numbers(3, 2, 3, 2), numbers(2)
 GROUPS = numbers(4, 2, 2, 2)
+
+def by_input(note: str, *arrays: Array) -> Case:
+    """Weights, and bias, as inputs: the message has neither, nor need it know their size."""
+    constant = case(note, X, W, None, correlated, valid())
+    del constant.message.weights
+    return replace(constant, inputs=arrays, weights={})
+
 
 CASES = (
     case("literal", np.arange(9.0).reshape(1, 3, 3), np.array([[[[1.0, 0.0], [0.0, -1.0]]]]), None, np.full((1, 2, 2), -4.0), valid()),
@@ -203,4 +211,6 @@ CASES = (
         stride=(2, 2),
         amounts=(1, 1, 1, 1),
     ),
+    by_input("weights as input", X, W),
+    by_input("weights and bias as inputs", X, W, B),
 )

@@ -23,6 +23,13 @@ def look_up(note: str, x: Array, reference: Any, weights: dict[str, Array]) -> C
     return Case("embedding", (x,), reference, message, {}, weights, smooth=tuple(range(1, 1 + len(weights))), note=note)
 
 
+
+def look_up_nd(note: str, x: Array, reference: Any, bias: bool = False) -> Case:
+    message = Message(vocabSize=5, embeddingSize=4, hasBias=bias, weights=0, bias=0)
+    weights = {"weights": numbers(4, 5)} | ({"bias": B} if bias else {})
+    return Case("embeddingND", (x,), reference, message, {}, weights, smooth=tuple(range(1, 1 + len(weights))), note=note)
+
+
 CASES = (
     product("rank 1", numbers(6), lambda x, w, b: np.einsum("i,oi->o", x, w) + b),
     product("rank 2", numbers(3, 6), by_torch(lambda t, f, x, w, b: f.linear(x, w, b))),
@@ -36,5 +43,12 @@ CASES = (
         np.array([[1.0, 4.0, 1.0], [0.0, 2.0, 3.0]]).reshape(2, 3, 1, 1, 1),
         by_torch(lambda t, f, x, w, b: (f.embedding(x[..., 0, 0, 0].long(), w.T) + b)[..., None, None]),
         {"weights": numbers(4, 5), "bias": B},
+    ),
+    look_up_nd("rank 2", np.array([[4.0], [0.0], [4.0]]), lambda x, w: np.stack([w[:, 4], w[:, 0], w[:, 4]])),
+    look_up_nd(
+        "rank 4, bias",
+        np.array([[1.0, 4.0, 1.0], [0.0, 2.0, 3.0]]).reshape(2, 1, 3, 1),
+        by_torch(lambda t, f, x, w, b: f.embedding(x[..., 0].long(), w.T) + b),
+        bias=True,
     ),
 )

@@ -4,6 +4,7 @@ from tailor.persistence import Snapshot
 
 from .background import Runtime
 from .configuration import MLComputeUnits, MLModelConfiguration
+from .custom import MLCustomLayer, register_custom_layer
 from .description import (
     MLDictionaryConstraint,
     MLFeatureDescription,
@@ -13,11 +14,13 @@ from .description import (
     MLSequenceConstraint,
 )
 from .errors import (
+    MLCustomLayerError,
     MLFeatureError,
     MLFormatError,
     MLModelError,
     MLModelErrorCode,
     MLParameterError,
+    MLPredictionCancelledError,
     MLSnapshotError,
     MLTaskCancelledError,
     MLTaskStateError,
@@ -44,6 +47,8 @@ __all__ = [
     "MLArrayBatchProvider",
     "MLBatchProvider",
     "MLComputeUnits",
+    "MLCustomLayer",
+    "MLCustomLayerError",
     "MLDictionaryConstraint",
     "MLDictionaryFeatureProvider",
     "MLFeatureDescription",
@@ -66,6 +71,7 @@ __all__ = [
     "MLParameterDescription",
     "MLParameterError",
     "MLParameterKey",
+    "MLPredictionCancelledError",
     "MLSequenceConstraint",
     "MLSnapshotError",
     "MLTask",
@@ -81,6 +87,7 @@ __all__ = [
     "Runtime",
     "Snapshot",
     "read_snapshot",
+    "register_custom_layer",
     "restore_snapshot",
     "take_snapshot",
     "write_snapshot",

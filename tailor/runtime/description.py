@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from .errors import MLFormatError
@@ -36,6 +36,8 @@ ClassLabels: TypeAlias = tuple[str, ...] | tuple[int, ...]
 
 # The first version of the format in which shapes and sizes may vary; older readers ignore those fields.
 _FLEXIBLE_SINCE = 3
+
+_FIVE_AXES = 0  # NeuralNetworkMultiArrayShapeMapping.RANK5_ARRAY_MAPPING
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +83,9 @@ def describe(spec: Any, parameter_descriptions_by_key: Mapping[MLParameterKey, M
     flexible = spec.specificationVersion >= _FLEXIBLE_SINCE
     metadata = message.metadata
     return MLModelDescription(
-        input_descriptions_by_name=_features(told.input, "input", flexible),
+        input_descriptions_by_name=_with_sequences(_features(told.input, "input", flexible), spec),
         output_descriptions_by_name=_features(told.output, "output", flexible),
-        training_input_descriptions_by_name=_features(message.trainingInput, "training input", flexible),
+        training_input_descriptions_by_name=_with_sequences(_features(message.trainingInput, "training input", flexible), spec),
         state_descriptions_by_name=_features(told.state, "state", flexible),
         predicted_feature_name=told.predictedFeatureName,
         predicted_probabilities_name=told.predictedProbabilitiesName,
@@ -98,6 +100,19 @@ def describe(spec: Any, parameter_descriptions_by_key: Mapping[MLParameterKey, M
 
 def _features(messages: Iterable[Any], who: str, flexible: bool) -> dict[str, MLFeatureDescription]:
     return {message.name: _feature(message, who, flexible) for message in messages}
+
+
+def _with_sequences(features: dict[str, MLFeatureDescription], spec: Any) -> dict[str, MLFeatureDescription]:
+    """``features`` of a network; where it maps arrays to five axes, those of one axis or three may come with all five."""
+    kind = spec.WhichOneof("Type") or ""
+    if not kind.startswith("neuralNetwork") or getattr(spec, kind).arrayInputShapeMapping != _FIVE_AXES:
+        return features
+    return {
+        name: replace(told, constraint=replace(told.constraint, sequences=True))
+        if isinstance(told.constraint, MLMultiArrayConstraint)
+        else told
+        for name, told in features.items()
+    }
 
 
 def _feature(message: Any, who: str, flexible: bool) -> MLFeatureDescription:

@@ -47,6 +47,16 @@ class MLUnsupportedError(MLModelError):
     """The model is valid, but a part of it cannot be run by this version of tailor; the message names the part."""
 
 
+class MLCustomLayerError(MLModelError):
+    """A custom layer has no class registered for it, or its class failed; names class, layer and parameters."""
+
+    code = MLModelErrorCode.CUSTOM_LAYER
+
+
+class MLPredictionCancelledError(MLModelError):
+    """A prediction was stopped, by whoever asked for it, before it was complete."""
+
+
 class MLUpdateError(MLModelError):
     """A model cannot be updated, or an update failed."""
 

@@ -10,13 +10,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
 
-from tailor.scheduler import ThreadLane
+import anyio
+from anyio import to_thread
+from anyio.lowlevel import checkpoint_if_cancelled
 
 from .configuration import MLModelConfiguration
 from .description import MLModelDescription, describe
-from .errors import MLFeatureError, MLUnsupportedError
+from .errors import MLFeatureError, MLModelError, MLUnsupportedError
 from .format import layers, load_model, model_bytes, model_hash, model_type, save_model
 from .models import Predictor, build_predictor
+from .network import stopping
 from .parameters import check_parameters, nested_models, parameter_descriptions
 from .values import MLBatchProvider, MLFeatureProvider, accept_column, as_mapping, default_value, deliver
 
@@ -46,7 +49,7 @@ class MLModel:
 
     def __init__(self, source: str | os.PathLike[str] | bytes, configuration: MLModelConfiguration | None = None) -> None:
         spec = load_model(source)
-        if isinstance(source, bytes):
+        if isinstance(source, (bytes, bytearray, memoryview)):
             self._begin(spec, "model", configuration)
         else:
             path = Path(source)
@@ -56,6 +59,8 @@ class MLModel:
     def _begin(self, spec: Any, name: str, configuration: MLModelConfiguration | None) -> None:
         self.name = name
         self.spec = spec
+        if configuration is not None and not isinstance(configuration, MLModelConfiguration):
+            raise MLModelError(f"{name}: expected an MLModelConfiguration, got {type(configuration).__name__}")
         self.configuration = configuration if configuration is not None else MLModelConfiguration()
         self._parameters = check_parameters(spec, self.configuration.parameters or {})
         self._predictor: Predictor | None = None
@@ -136,8 +141,29 @@ class MLModel:
         )
 
     async def prediction(self, data: Any) -> Any:
-        """``predict``, in a worker thread, off the event loop."""
-        return await ThreadLane().run(lambda: self.predict(data))
+        """``predict``, in a worker thread, off the event loop. A network is left between two layers when it is cancelled."""
+        stop = threading.Event()
+
+        async def watch() -> None:
+            try:
+                await anyio.sleep_forever()
+            finally:
+                stop.set()
+
+        failure: Exception | None = None
+        answer: Any = None
+        async with anyio.create_task_group() as group:
+            group.start_soon(watch)
+            with stopping(stop.is_set):
+                try:
+                    answer = await to_thread.run_sync(self.predict, data)
+                except Exception as error:  # raised below, for out of here it would come in an exception group
+                    failure = error
+            group.cancel_scope.cancel()
+        if failure is not None:
+            await checkpoint_if_cancelled()
+            raise failure
+        return answer
 
     def _predict(self, rows: Sequence[Mapping[str, object]], single: bool = False) -> list[dict[str, Any]]:
         if not rows:
@@ -159,7 +185,8 @@ class MLModel:
             lacking = next((number for number, value in enumerate(values) if value is None), None)
             if lacking is not None:
                 where = "" if single else f"example {lacking}: "
-                got = ", ".join(map(repr, rows[lacking])) or "nothing"
+                given = [repr(other) for other, value in rows[lacking].items() if value is not None]
+                got = "None" if name in rows[lacking] else ", ".join(given) or "nothing"
                 raise MLFeatureError(f"{where}{self.name}: expected input {name!r}, got {got}")
             columns[name] = accept_column(description, values, "input", None if single else range(len(rows)))
         answers = self._ready().predict(columns, len(rows))

@@ -64,3 +64,11 @@ def test_answers_given_twice_are_not_added_to_in_place() -> None:
     found = gradients(plan, way_back(made, "y", {"w.weights"}), values, "y", np.ones_like(X), stacked=True)
     np.testing.assert_allclose(found["w.weights"], ((2 + 2 * W * X) * X).sum(axis=0), rtol=1e-12)
     np.testing.assert_array_equal(given[0], 2 * W * X)
+
+
+def test_an_output_that_nobody_uses_has_no_gradient() -> None:
+    made = graph("a = w:scale(x)", "p q = halves:split(a)", "y = sq:square(q)", w=W)
+    plan = make_plan(made, {"x": (3,)})
+    values = plan.run({"x": X}, stacked=True, keep=True)
+    found = gradients(plan, way_back(made, "y", {"w.weights"}), values, "y", np.ones_like(X), stacked=True)
+    np.testing.assert_allclose(found["w.weights"], (8 * W * X * X).sum(axis=0), rtol=1e-12)  # y = (2 w x)^2

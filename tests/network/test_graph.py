@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from tailor.kernels import Array, Shape
-from tailor.runtime.errors import MLFormatError
-from tailor.runtime.network import lower
+from tailor.runtime.errors import MLFormatError, MLUnsupportedError
+from tailor.runtime.network import lower, make_plan
 from tests.network.tiny import OPS, graph
 
 BROKEN = {
@@ -47,7 +47,8 @@ def test_a_part_of_a_graph_keeps_only_what_it_needs() -> None:
 
 
 def layer(name: str, kind: str, inputs: str, outputs: str, **params: Any) -> Any:
-    return SimpleNamespace(name=name, kind=kind, inputs=inputs.split(), outputs=outputs.split(), params=SimpleNamespace(**params))
+    fields = SimpleNamespace(**params)
+    return SimpleNamespace(name=name, kind=kind, inputs=inputs.split(), outputs=outputs.split(), params=fields, blocks={})
 
 
 def decode(message: Any, field: str, shape: Shape, who: str) -> Array:
@@ -75,5 +76,22 @@ def test_weights_that_do_not_fit_name_layer_and_field() -> None:
 
 
 def test_a_custom_layer_is_of_its_classs_kind() -> None:
-    made = lower([layer("mine", "custom", "x", "y", className="Swish")], ["x"], ["y"], decode, OPS)
-    assert (made.nodes[0].kind, made.nodes[0].op) == ("custom.Swish", None)
+    made = lower([layer("mine", "custom", "x", "y", className="Swish", parameters={}, weights=[])], ["x"], ["y"], decode, OPS)
+    assert made.nodes[0].kind == "custom.Swish"
+
+
+def test_a_kind_inside_a_block_that_cannot_be_run_is_named() -> None:
+    outer = layer("turns", "loop", "x", "", conditionVar="", maxLoopIterations=0)
+    outer.blocks["bodyNetwork"] = [layer("same", "copy", "x", "a"), layer("memory", "lstm", "a", "y")]
+    made = lower([outer], ["x"], ["y"], decode, OPS)
+    with pytest.raises(MLUnsupportedError, match="layer 'memory' of kind 'lstm' is not supported yet"):
+        make_plan(made, {"x": (1,)})
+
+
+def test_weights_inside_blocks_belong_to_the_graph() -> None:
+    outer = layer("turns", "loop", "n", "", conditionVar="", maxLoopIterations=0)
+    outer.blocks["bodyNetwork"] = [layer("s", "scale", "x", "a", weights=[1, 2, 3]), layer("back", "copy", "a", "x")]
+    made = lower([outer, layer("s", "scale", "x", "y", weights=[1, 1, 1])], ["x", "n"], ["y"], decode, OPS)
+    assert made.towards("y").parameters.keys() == {"s.weights", "s#3.weights"}
+    values = {"x": np.array([1.0, 1, 1]), "n": np.array([2.0])}
+    assert make_plan(made, {"x": (3,), "n": (1,)}).run(values, stacked=False)["y"].tolist() == [1, 4, 9]

@@ -214,7 +214,7 @@ def frozen_all(spec: Any, network: Any) -> None:
 def no_gradient(spec: Any, network: Any) -> None:
     row = layer(network, "relu")
     row.activation.Clear()
-    row.lrn.SetInParent()
+    row.custom.className = "Nobody"
 
 
 def add_loss(spec: Any, network: Any) -> None:
@@ -266,7 +266,7 @@ REFUSED: dict[str, tuple[Callable[[Any, Any], object], str]] = {
         r"layer 'dense' \(innerProduct\): expected its weights and bias to be marked as updatable, as the layer is, got bias that",
     ),
     "one name for two": (lambda s, n: setattr(layer(n, "relu"), "name", "pool"), "different names, got two called 'pool'"),
-    "no way back": (no_gradient, "layer 'relu' of kind 'lrn': expected a layer that gradients pass through"),
+    "no way back": (no_gradient, "layer 'relu' of kind 'custom.Nobody': expected a layer that gradients pass through"),
 }
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from tailor.kernels import Array
-from tailor.runtime.errors import MLModelError, MLUnsupportedError
+from tailor.kernels import Array, Op, Reading
+from tailor.kernels.op import from_the_end
+from tailor.runtime.errors import MLModelError, MLPredictionCancelledError, MLUnsupportedError
 from tailor.runtime.network import Graph, Plans, make_plan, portions
 from tests.network.tiny import OPS, SQUARE, graph
 
@@ -96,3 +98,54 @@ def test_several_threads_may_run_one_graph_at_once() -> None:
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(check, range(300)))
     assert OPS["square"] is SQUARE
+
+
+def positive(x: Array) -> Array:
+    return x[x > 0]
+
+
+def bounded(*shapes: Any) -> None:
+    """A shape that only values tell."""
+
+
+WHERE = Op("where", positive, bounded, lambda params, decode: Reading({}, {}), None, from_the_end)
+DRAW = Op("draw", lambda x, seed, generator: x + generator.random(x.shape), lambda x, seed: x, WHERE.read, draws=True, batched=from_the_end)
+HUGE = Op("huge", lambda x: x, lambda x: (10**6, 10**6), WHERE.read)
+
+
+def test_shapes_that_only_values_tell_are_known_late() -> None:
+    made = graph("a = cut:where(x)", "b = sq:square(a)", "y = wide:scale(b)", wide=W)
+    made = replace(made, nodes=(replace(made.nodes[0], op=WHERE), *made.nodes[1:]))
+    plan = make_plan(made, {"x": (5,)})
+    assert (plan.shapes, plan.stackable) == ({"x": (5,), "a": None, "b": None, "y": None}, False)
+    assert plan.run({"x": np.array([-1.0, 1, 2, 0, 3])}, stacked=False)["y"].tolist() == [1, 8, 27]
+    with pytest.raises(MLModelError, match=r"layer 'wide' \(scale\): expected a last axis of 3, got shape \(2,\)"):
+        plan.run({"x": np.array([-1.0, 1, 2, 0, -3])}, stacked=False)
+    rows = [portion.run()["y"].tolist() for portion in portions(Plans(made), {"x": np.array([[1.0, 1, 1, 0], [0, 1, 2, 3]])}, 2)]
+    assert rows == [[1, 2, 3], [1, 8, 27]]
+
+
+def test_a_value_beyond_bounds_names_the_layer_before_anything_runs() -> None:
+    made = graph("y = big:square(x)")
+    made = replace(made, nodes=(replace(made.nodes[0], op=HUGE, kind="huge"),))
+    with pytest.raises(MLModelError, match=r"layer 'big' \(huge\): expected at most \d+ elements, got shape \[1000000, 1000000\]"):
+        make_plan(made, {"x": (1,)})
+
+
+@pytest.mark.parametrize(("seed", "same"), [(7, True), (-1, False)])
+def test_ops_that_draw_do_so_from_their_seed(seed: int, same: bool) -> None:
+    made = graph("y = noise:square(x)")
+    made = replace(made, nodes=(replace(made.nodes[0], op=DRAW, attributes={"seed": seed}),))
+    column = np.zeros((4, 3))
+    alone = run(made, column[:1], 1)
+    together = run(made, column, 4)
+    assert all((row == alone[0]) is same for row in together)
+    if same:
+        np.testing.assert_array_equal(alone[0], np.random.default_rng(7).random(3))
+
+
+def test_a_run_is_stopped_between_nodes() -> None:
+    plan = make_plan(graph("a = one:square(x)", "y = two:square(a)"), {"x": (1,)})
+    answers = iter([False, True])
+    with pytest.raises(MLPredictionCancelledError, match=r"stopped before layer 'two' \(square\)"):
+        plan.run({"x": W[:1]}, stacked=False, stop=lambda: next(answers))

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 
 from tailor.kernels import Array
+from tailor.runtime import MLModel
 from tailor.runtime.errors import MLFeatureError, MLFormatError, MLModelError, MLUnsupportedError
 from tailor.runtime.format import NeuralNetworkBuilder, array_feature, image_feature, string_feature
+from tailor.runtime.models import network
 from tailor.runtime.models.network import NetworkPredictor
+from tailor.runtime.network import lower
 from tests.network.models import digits_builder, images
 
 DOUBLE: dict[str, Any] = {"mode": "MULTIPLY", "alpha": 2.0}
@@ -151,12 +155,10 @@ def test_several_threads_may_predict_at_once() -> None:
             np.testing.assert_array_equal(np.asarray(made), expected)
 
 
-def test_a_layer_that_cannot_be_run_is_named_when_something_is_predicted() -> None:
-    builder = NeuralNetworkBuilder([array_feature("x", (3,))], [array_feature("y")])
-    layer = builder.nn_spec.layers.add(name="memory", input=["x"], output=["y"])
-    layer.uniDirectionalLSTM.SetInParent()
-    predictor = NetworkPredictor(builder.spec, "m")
-    with pytest.raises(MLUnsupportedError, match="layer 'memory' of kind 'uniDirectionalLSTM' is not supported yet"):
+def test_a_layer_that_cannot_be_run_is_named_when_something_is_predicted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "lower", partial(lower, ops={}))
+    predictor = doubling(array_feature("x", (3,)), array_feature("y"))
+    with pytest.raises(MLUnsupportedError, match="layer 'twice' of kind 'multiply' is not supported yet"):
         predictor.predict({"x": np.ones((1, 3))}, 1)
 
 
@@ -203,3 +205,60 @@ def test_weights_may_be_one_for_all_channels(alpha: list[float]) -> None:
     builder.add_activation("bend", "PRELU", "x", "y", np.array(alpha, np.float32))
     made = NetworkPredictor(builder.spec, "m").predict({"x": np.array([[[[-4.0, 3.0]], [[-8.0, 5.0]]]])}, 1)["y"]
     assert np.asarray(made).tolist() == [[[[-2, 3]], [[-8 * alpha[-1], 5]]]]
+
+
+def ask(spec: Any, *rows: Any) -> list[list[int]]:
+    """The shapes of what a model answers to each row alone, and to all of them; the values are twice the inputs'."""
+    model = MLModel.from_spec(spec)
+    made = model.predict([{"x": row} for row in rows])
+    for row, answers in zip(rows, made, strict=True):
+        np.testing.assert_array_equal(answers["y"].reshape(-1), 2 * np.reshape(row, -1))
+        np.testing.assert_array_equal(model.predict({"x": row})["y"], answers["y"])
+    return [list(answers["y"].shape) for answers in made]
+
+
+def twice(feature: Any, exact: bool) -> Any:
+    builder = NeuralNetworkBuilder([feature], [array_feature("y")], disable_rank5_shape_mapping=exact)
+    builder.add_elementwise("twice", "x", "y", **DOUBLE)
+    builder.spec.specificationVersion = 4
+    return builder.spec
+
+
+FIVE_AXES = {  # declared -> given, what comes out
+    (3,): [((3,), [3]), ((1, 1, 3, 1, 1), [3]), ((4, 2, 3, 1, 1), [4, 2, 3, 1, 1])],
+    (2, 3, 4): [((2, 3, 4), [2, 3, 4]), ((1, 1, 2, 3, 4), [2, 3, 4]), ((5, 1, 2, 3, 4), [5, 1, 2, 3, 4])],
+}
+
+
+@pytest.mark.parametrize("declared", FIVE_AXES)
+def test_older_networks_take_sequences_and_batches_of_what_is_declared(declared: tuple[int, ...]) -> None:
+    given = [np.random.default_rng(0).integers(0, 9, shape).astype("f4") for shape, _ in FIVE_AXES[declared]]
+    assert ask(twice(array_feature("x", declared), exact=False), *given) == [shape for _, shape in FIVE_AXES[declared]]
+    assert ask(twice(array_feature("x", declared), exact=False), given[-1], given[-1]) == [FIVE_AXES[declared][-1][1]] * 2
+    with pytest.raises(MLFeatureError, match=r"input 'x': expected a float32 multi-array of shape .*, got"):
+        ask(twice(array_feature("x", declared), exact=True), given[-1])
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_shapes_may_vary_as_declared(ranges: bool) -> None:
+    feature = array_feature("x", (2, 3))
+    array = feature.type.multiArrayType
+    if ranges:
+        array.shapeRange.sizeRanges.add(lowerBound=1, upperBound=4)
+        array.shapeRange.sizeRanges.add(lowerBound=3, upperBound=-1)
+    else:
+        for shape in ((2, 3), (4, 50)):
+            array.enumeratedShapes.shapes.add(shape=shape)
+    assert ask(twice(feature, exact=True), np.ones((2, 3)), np.ones((4, 50))) == [[2, 3], [4, 50]]
+    with pytest.raises(MLFeatureError, match="input 'x': expected a float32 multi-array of shape"):
+        ask(twice(feature, exact=True), np.ones((5, 3)))
+
+
+def test_images_of_several_sizes_enter_with_four_axes() -> None:
+    feature = image_feature("x", 3, 2, "GRAYSCALE")
+    for width, height in ((3, 2), (5, 4)):
+        feature.type.imageType.enumeratedSizes.sizes.add(width=width, height=height)
+    model = MLModel.from_spec(twice(feature, exact=True))
+    made = [model.predict({"x": np.full(size, 7, np.uint8)})["y"] for size in ((2, 3), (4, 5))]
+    assert [answer.shape for answer in made] == [(1, 1, 2, 3), (1, 1, 4, 5)]
+    assert all((answer == 14).all() for answer in made)

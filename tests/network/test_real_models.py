@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from tailor.kernels import SGD, Adam, Array
-from tailor.runtime.errors import MLUnsupportedError
 from tailor.runtime.format import decode_weights, layers, load_model
 from tailor.runtime.models.network import NetworkLearner, NetworkPredictor
 from tests.places import shared_model
@@ -175,14 +174,6 @@ def test_a_real_classifier_reads_digits() -> None:
     right = [label == expected for label, expected in zip(made["classLabel"], labels[:500].tolist(), strict=True)]
     assert np.mean(right) > 0.95
     assert all(sum(row.values()) == pytest.approx(1, rel=1e-5) for row in made["prediction"])
-
-
-def test_a_real_custom_layer_is_named_by_its_class() -> None:
-    spec = load_model(shared_model("CustomSwishLayer.mlmodel"))
-    size = spec.description.input[0].type.imageType
-    predictor = NetworkPredictor(spec, "CustomSwishLayer")
-    with pytest.raises(MLUnsupportedError, match=r"layer '.*' of kind 'custom\.Swish' is not supported yet"):
-        predictor.predict({spec.description.input[0].name: np.zeros((1, size.height, size.width, 3), np.uint8)}, 1)
 
 
 def test_a_real_image_network_gives_its_input_back() -> None:

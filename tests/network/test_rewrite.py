@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tailor.kernels import OPS, Array
-from tailor.runtime.network import Graph, Node, fold_batchnorms, make_plan
+from tailor.kernels import FUSED_CONVOLUTION, OPS, Array
+from tailor.runtime.network import Graph, Node, fold_batchnorms, fuse, make_plan, mates, shared_crew
 
 RNG = np.random.default_rng(3)
 STATISTICS = {name: RNG.uniform(0.5, 2.0, 6).astype(np.float32) for name in ("gamma", "beta", "mean", "variance")}
@@ -64,3 +64,76 @@ def test_a_batchnorm_after_something_else_is_left_alone() -> None:
     norm = Node("norm", "batchnorm", OPS["batchnorm"], ("x",), ("y",), graph.nodes[1].attributes, graph.nodes[1].parameters)
     alone = Graph(("x",), ("y",), (norm,), graph.parameters)
     assert fold_batchnorms(alone) is alone
+
+
+def block(*, limits: str = "activation.ReLU", outputs: str = "y", swapped: bool = False, adds: bool = True) -> Graph:
+    """Two convolutions of x, their sum, and limits: the end of a residual block."""
+    attributes = {"stride": (1, 1), "padding": "same"}
+    parameters = {key: RNG.normal(size=(8, 4, 3, 3)).astype(np.float32) for key in ("a.weights", "b.weights")}
+    parameters["b.bias"] = RNG.normal(size=8).astype(np.float32)
+    nodes = [Node("a", "convolution", OPS["convolution"], ("x",), ("a",), attributes, ("a.weights",))]
+    nodes.append(Node("b", "convolution", OPS["convolution"], ("x",), ("b",), attributes, ("b.weights", "b.bias")))
+    taken = ("b", "a") if swapped else ("a", "b")
+    if adds:
+        nodes.append(Node("sum", "add", OPS["add"], taken, ("s",), {"alpha": 0.0}))
+    after = {"low": -1.0, "high": 2.0} if limits == "clip" else {}
+    nodes.append(Node("limits", limits, OPS[limits], ("s" if adds else "b",), ("y",), after))
+    return Graph(("x",), tuple(outputs.split()), tuple(nodes), parameters)
+
+
+FUSED = {
+    "convolution, addition, limits": (block(), ["a", "b"]),
+    "the sum the other way round": (block(swapped=True), ["a", "b"]),
+    "clip": (block(limits="clip"), ["a", "b"]),
+    "no addition": (block(adds=False, outputs="y a"), ["a", "b"]),
+    "what follows is not a limit": (block(limits="activation.tanh"), ["a", "b", "limits"]),
+    "a sum that is wanted too": (block(outputs="y s"), ["a", "b", "limits"]),
+    "a convolution that is wanted too": (block(outputs="y a"), ["a", "b"]),
+    "convolutions that are wanted too": (block(outputs="y a b"), ["a", "b", "sum", "limits"]),
+    "normalised": (fold_batchnorms(network()), ["conv"]),
+}
+
+
+@pytest.mark.parametrize("case", FUSED)
+@pytest.mark.parametrize("stacked", [False, True])
+def test_fused_nodes_give_the_same_answers(case: str, stacked: bool) -> None:
+    graph, names = FUSED[case]
+    fused = fuse(graph, shared_crew())
+    assert sorted(node.name for node in fused.nodes) == sorted(names)
+    assert any(node.op is FUSED_CONVOLUTION for node in fused.nodes)
+    x = RNG.normal(size=(3, 4, 9, 8)).astype(np.float32)
+    shape = {"x": x.shape[1:] if stacked else x.shape}
+    plain = make_plan(graph, shape).run({"x": x}, stacked=stacked)
+    rewritten = make_plan(fused, shape).run({"x": x}, stacked=stacked)
+    assert plain.keys() == rewritten.keys()
+    for name, value in plain.items():
+        np.testing.assert_allclose(rewritten[name], value, rtol=1e-5, atol=1e-5)
+
+
+def test_deconvolutions_and_weights_from_outside_are_not_fused() -> None:
+    turned = fuse(network(deconvolution=True), shared_crew())
+    given = Node("c", "convolution", OPS["convolution"], ("x", "w"), ("y",), {})
+    outside = fuse(Graph(("x", "w"), ("y",), (given,), {}), shared_crew())
+    assert all(node.op is not FUSED_CONVOLUTION for graph in (turned, outside) for node in graph.nodes)
+
+
+def test_mates_change_no_bit() -> None:
+    """Large enough to be cut; answers are kept while the next are computed, in memory that is used again."""
+    weights = {f"{name}.weights": RNG.normal(size=(64, 64, 3, 3)).astype(np.float32) for name in "ab"}
+    same = {"padding": "same"}
+    nodes = (
+        Node("a", "convolution", OPS["convolution"], ("x",), ("a",), same, ("a.weights",)),
+        Node("r", "activation.ReLU", OPS["activation.ReLU"], ("a",), ("r",)),
+        Node("b", "convolution", OPS["convolution"], ("r",), ("b",), same, ("b.weights",)),
+        Node("s", "add", OPS["add"], ("b", "x"), ("s",), {"alpha": 0.0}),
+        Node("p", "pooling", OPS["pooling"], ("s",), ("y",), {"kind": "max", "kernel": (2, 2), "stride": (1, 1)}),
+    )
+    graph = fuse(Graph(("x",), ("y",), nodes, weights), shared_crew())
+    images = [RNG.normal(size=(64, 48, 48)).astype(np.float32) for _ in range(3)]
+    plan = make_plan(graph, {"x": images[0].shape})
+    alone = [plan.run({"x": x}, stacked=False)["y"] for x in images]
+    with mates(2):
+        shared = [plan.run({"x": x}, stacked=False)["y"] for x in images]
+    for one, other in zip(alone, shared, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert not np.array_equal(alone[0], alone[1])

@@ -35,10 +35,15 @@ def _split(x: Array) -> tuple[Array, Array]:
     return x + 1.0, x * 2.0
 
 
+def _split_backward(g: tuple[Array | None, ...], y: tuple[Array, ...], x: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+    first, second = (np.zeros_like(x) if part is None else part for part in g)
+    return (first + 2.0 * second,)
+
+
 SCALE = Op("scale", lambda x, w: x * w, _scale_shape, _read, _scale_backward, from_the_end)
 SUM = Op("sum", lambda a, b: a + b, _same, _read, lambda g, y, a, b, needs: (g, g), from_the_end)
 SQUARE = Op("square", lambda x: x * x, _same, _read, lambda g, y, x, needs: (2.0 * g * x,), from_the_end)
-SPLIT = Op("split", _split, lambda x: (x, x), _read, lambda g, y, x, needs: (g[0] + 2.0 * g[1],), from_the_end)
+SPLIT = Op("split", _split, lambda x: (x, x), _read, _split_backward, from_the_end)
 SIGN = Op("sign", np.sign, _same, _read, None, from_the_end)
 TOTAL = Op("total", lambda x: x.sum(keepdims=True), lambda x: (1,) * len(x), _read)  # examples go one by one
 OPS = {op.name: op for op in (SCALE, SUM, SQUARE, SPLIT, SIGN, TOTAL)}

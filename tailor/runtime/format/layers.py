@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from ..errors import MLFormatError
@@ -16,6 +17,7 @@ class LayerRecord:
     """One layer. ``kind`` is its field in ``NeuralNetworkLayer``; activations are ``activation.ReLU`` and so on.
 
     ``params`` is the message of that kind (of an activation: of its function), still part of the model.
+    ``blocks`` are the layers of the networks inside it (of a branch or a loop) by field; those without layers are left out.
     """
 
     name: str
@@ -24,14 +26,18 @@ class LayerRecord:
     outputs: tuple[str, ...]
     params: Any
     updatable: bool
+    blocks: Mapping[str, tuple[LayerRecord, ...]] = field(default_factory=dict)
 
 
 def layers(network: Network) -> list[LayerRecord]:
-    """The layers of ``network`` in the order in which they run.
+    """The layers of ``network``, one after the other as they are listed.
 
     Raises ``MLFormatError`` naming the layer that has no kind, or one that is newer than the schema.
     """
     return [_record(layer, index) for index, layer in enumerate(network.layers)]
+
+
+_BLOCKS = {"branch": ("ifBranch", "elseBranch"), "loop": ("conditionNetwork", "bodyNetwork")}
 
 
 def _record(layer: NeuralNetworkLayer, index: int) -> LayerRecord:
@@ -44,4 +50,5 @@ def _record(layer: NeuralNetworkLayer, index: int) -> LayerRecord:
         if function is None:
             raise MLFormatError(f"layer {layer.name!r} (number {index}): expected an activation that the format knows, got none")
         kind, params = f"activation.{function}", getattr(params, function)
-    return LayerRecord(layer.name, kind, tuple(layer.input), tuple(layer.output), params, layer.isUpdatable)
+    blocks = {name: tuple(layers(getattr(params, name))) for name in _BLOCKS.get(kind, ()) if getattr(params, name).layers}
+    return LayerRecord(layer.name, kind, tuple(layer.input), tuple(layer.output), params, layer.isUpdatable, blocks)

@@ -39,6 +39,8 @@ def load_model(source: str | os.PathLike[str] | bytes) -> Model:
     """
     if isinstance(source, (bytes, bytearray, memoryview)):
         return _parse(bytes(source), "model")
+    if not isinstance(source, (str, os.PathLike)):
+        raise MLFormatError(f"model: expected a path or bytes, got {type(source).__name__}")
     path = Path(source)
     try:
         data = package_model(path).read_bytes() if path.is_dir() else path.read_bytes()

@@ -11,7 +11,21 @@ from tailor.kernels import SGD, Adam, Array, Shape
 
 from ..errors import MLFormatError, MLModelError, MLUpdateError
 from ..format import decode_weights, encode_weights, layers
-from ..network import Graph, Plans, Team, Tensors, Trainer, fold_batchnorms, lower, portions, shared_team
+from ..network import (
+    Graph,
+    Plans,
+    Team,
+    Tensors,
+    Trainer,
+    asked_to_stop,
+    fold_batchnorms,
+    fuse,
+    lower,
+    mates,
+    portions,
+    shared_crew,
+    shared_team,
+)
 from .family import Column, Columns
 from .tensors import RANK5_ARRAYS, RANK5_IMAGES, ArrayInput, ImageInput, make_input, make_output
 from .updatable import class_labels, loss_names, read_lesson
@@ -64,7 +78,7 @@ class NetworkPredictor:
         plain = [feature for feature in spec.description.output if feature.name not in (self._label, self._probabilities)]
         self._outputs = [make_output(feature, rank5, who) for feature in plain]
         graph = _graph(spec, [output.name for output in self._outputs] + [self._scores] * classifier, who)
-        graph = fold_batchnorms(graph.towards(*graph.outputs))
+        graph = fuse(fold_batchnorms(graph.towards(*graph.outputs)), shared_crew())
         self._inputs = _inputs(spec, graph.inputs, who)
         self._plans = Plans(graph)
         self._who = who
@@ -77,7 +91,10 @@ class NetworkPredictor:
         tensors = {entry.name: entry.read(columns.get(entry.name), count) for entry in self._inputs}
         work = portions(self._plans, tensors, count)
         answers: list[dict[str, Array]] = []
-        shared_team().each(lambda number: work[number].run(), len(work), answers.append)
+        stop = asked_to_stop()
+        team = shared_team()
+        with mates(team.threads - 1 if len(work) == 1 else 0):  # of several portions each member of the team has one
+            team.each(lambda number: work[number].run(stop=stop), len(work), answers.append)
         stacked = [portion.stacked for portion in work]
         values = {name: _joined([answer[name] for answer in answers], stacked) for name in self._plans.graph.outputs}
         made: dict[str, Column] = {output.name: output.write(values[output.name]) for output in self._outputs}
@@ -189,6 +206,11 @@ class NetworkLearner:
     def _targets(self, tensors: Tensors, columns: Columns) -> Array:
         """Targets as the trainer takes them."""
         shape = self.trainer.plan(tensors).shapes[self._loss.value]
+        if shape is None:
+            raise MLUpdateError(
+                f"{self._who}: expected the loss's value {self._loss.value!r} to have a shape that is known beforehand, "
+                "got one that only values tell"
+            )
         size = int(np.prod(shape))
         if self._loss.kind == "squared error":
             return self._target.numbers(columns, size)

@@ -17,6 +17,12 @@ from .targets import Target
 
 UPDATABLE_KINDS = ("convolution", "innerProduct")
 
+OPTIMIZER_NEEDS = {
+    "sgdOptimizer": ("learningRate", "miniBatchSize"),
+    "adamOptimizer": ("learningRate", "miniBatchSize", "beta1", "beta2", "eps"),
+}
+"""What each optimizer's message must hold; momentum may be left out, and is 0 then."""
+
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
@@ -56,8 +62,13 @@ def read_lesson(spec: Any, network: Any, graph: Graph, who: str) -> Lesson:
     trainable = _trainable(records, who)
     kind, value, target = loss_names(network, who)
     _check_names(records, network.updateParams.lossLayers[0].name, who)
-    if network.updateParams.optimizer.WhichOneof("OptimizerType") is None:
+    optimizer = network.updateParams.optimizer
+    chosen = optimizer.WhichOneof("OptimizerType")
+    if chosen is None:
         raise MLUpdateError(f"{who}: expected an SGD or Adam optimizer in updateParams, got none")
+    for needed in OPTIMIZER_NEEDS[chosen]:
+        if not getattr(optimizer, chosen).HasField(needed):
+            raise MLUpdateError(f"{who}: expected {needed} in updateParams.{chosen}, got none")
     loss = _loss(kind, value, target, graph, who)
     return Lesson(loss, _target(spec, network, loss, target, who), trainable)
 

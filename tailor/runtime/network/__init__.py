@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from .crew import mates, shared_crew
 from .graph import Graph, Node
 from .lower import lower
 from .plan import Plan, Plans, make_plan
 from .portions import Portion, Tensors, portions
-from .rewrite import fold_batchnorms
+from .rewrite import fold_batchnorms, fuse
+from .step import Stop, asked_to_stop, stopping
 from .team import Team, one_blas_thread, shared_team
 from .trainer import Loss, Trainer
 
@@ -17,13 +19,19 @@ __all__ = [
     "Plan",
     "Plans",
     "Portion",
+    "Stop",
     "Team",
     "Tensors",
     "Trainer",
+    "asked_to_stop",
     "fold_batchnorms",
+    "fuse",
     "lower",
     "make_plan",
+    "mates",
     "one_blas_thread",
     "portions",
+    "shared_crew",
     "shared_team",
+    "stopping",
 ]

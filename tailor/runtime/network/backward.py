@@ -6,8 +6,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from tailor.kernels import Array
 
 from ..errors import MLUpdateError
@@ -86,7 +84,6 @@ def _answers(call: Call, step: Step, arriving: dict[str, Array], values: Mapping
     else:
         answer = tuple(values[name] for name in node.outputs)
         gradient = tuple(arriving.pop(name, None) for name in node.outputs)
-        gradient = tuple(np.zeros_like(y) if g is None else g for g, y in zip(gradient, answer, strict=True))
+    assert call.op is not None and call.op.backward is not None  # the way back was checked
     backward = call.op.backward
-    assert backward is not None  # the way back was checked
     return backward(gradient, answer, *(values[name] for name in node.inputs), *call.weights, needs=step.needs, **attributes)

@@ -1,18 +1,64 @@
 """The network's graph: values with names, made once, by nodes in an order that can be run.
 
-A graph knows nothing of the file it came from. A node that holds a block (a branch, a loop) would carry a ``Graph`` of
-its own, whose inputs are what it takes from outside: values are found by name only, so nothing else would change.
+A graph knows nothing of the file it came from. A node that holds blocks (a branch, a loop) takes what they need from
+outside and makes whatever they write; inside, its blocks run in order and may write a name again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from heapq import heapify, heappop, heappush
 
 from tailor.kernels import Array, Attributes, Op
 
 from ..errors import MLFormatError
+
+
+class Jump(Enum):
+    """What ends a turn of a loop early: the loop goes too, or goes on with its next turn."""
+
+    BREAK = "loopBreak"
+    CONTINUE = "loopContinue"
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """One of two blocks, by the value named ``condition``. ``takes``, ``makes``: what the node's inputs and outputs are called inside."""
+
+    condition: str
+    then: tuple[Node, ...]
+    otherwise: tuple[Node, ...]
+    takes: tuple[str, ...] = ()
+    makes: tuple[str, ...] = ()
+
+    @property
+    def blocks(self) -> tuple[tuple[Node, ...], ...]:
+        """The blocks, in the order in which they may run."""
+        return (self.then, self.otherwise)
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """A block, turn after turn.
+
+    ``count``      the value that says how many turns there are at most; ``""``: ``most`` says it, ``None`` for no end.
+    ``condition``  runs before each turn and makes ``variable``, which ends the loop where it is zero; may be empty.
+    """
+
+    count: str
+    most: int | None
+    condition: tuple[Node, ...]
+    variable: str
+    body: tuple[Node, ...]
+    takes: tuple[str, ...] = ()
+    makes: tuple[str, ...] = ()
+
+    @property
+    def blocks(self) -> tuple[tuple[Node, ...], ...]:
+        """The blocks, in the order in which they run."""
+        return (self.condition, self.body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +69,7 @@ class Node:
     ``kind``        the layer's kind, as the format calls it.
     ``op``          ``None`` where this version cannot run the kind: an error only once its answer is needed.
     ``parameters``  keys into the graph's parameters, in the order in which they trail the inputs.
+    ``control``     for a branch, a loop or a jump out of one, which have no op; their parameters are those of their blocks.
     """
 
     name: str
@@ -32,6 +79,7 @@ class Node:
     outputs: tuple[str, ...]
     attributes: Attributes = field(default_factory=dict)
     parameters: tuple[str, ...] = ()
+    control: Branch | Loop | Jump | None = None
 
     @property
     def who(self) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from tailor.kernels import Array
 
 from .plan import Plan, Plans
+from .step import Stop
 from .team import pieces
 
 Tensors: TypeAlias = Mapping[str, Array | Sequence[Array]]
@@ -26,9 +27,9 @@ class Portion:
     inputs: Mapping[str, Array]
     stacked: bool
 
-    def run(self, keep: bool = False) -> dict[str, Array]:
+    def run(self, keep: bool = False, stop: Stop | None = None) -> dict[str, Array]:
         """``Plan.run`` for this portion."""
-        return self.plan.run(self.inputs, stacked=self.stacked, keep=keep)
+        return self.plan.run(self.inputs, stacked=self.stacked, keep=keep, stop=stop)
 
 
 def portions(plans: Plans, tensors: Tensors, total: int) -> list[Portion]:

@@ -122,14 +122,18 @@ class _Limit:
 
     def __enter__(self) -> None:
         with self._lock:
-            self._users += 1
-            if self._users == 1:
-                if self._libraries is None:
-                    from threadpoolctl import ThreadpoolController  # looks through all loaded libraries: once, and late
+            if self._libraries is None:
+                from threadpoolctl import ThreadpoolController  # looks through all loaded libraries: once, and late
 
-                    self._libraries = ThreadpoolController().select(user_api="blas").lib_controllers
-                self._before = [library.get_num_threads() for library in self._libraries]
-                for library in self._libraries:
+                self._libraries = ThreadpoolController().select(user_api="blas").lib_controllers
+            threads = [library.get_num_threads() for library in self._libraries]
+            if self._users == 0:
+                self._before = threads
+            self._users += 1
+            # Asked anew by every user: somebody else in the process may have set it meanwhile, and with it goes the promise
+            # of equal bits.
+            for library, found in zip(self._libraries, threads, strict=True):
+                if found != 1:
                     library.set_num_threads(1)
 
     def __exit__(self, *_: object) -> None:

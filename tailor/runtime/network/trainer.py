@@ -83,7 +83,7 @@ class Trainer:
         """Learns from ``len(targets)`` examples; their losses before the step, float64 ``[N]``.
 
         ``targets``: int64 ``[N]`` (cross entropy) or float32 ``[N, elements]`` (squared error).
-        Raises ``MLUpdateError`` where a loss is not finite; nothing has changed then.
+        Raises ``MLUpdateError`` where a loss or a gradient is not finite; nothing has changed then.
         """
         total = len(targets)
         work = portions(self._plans, tensors, total)
@@ -107,6 +107,9 @@ class Trainer:
                     sums[key] = gradient
 
         self._team.each(learn, len(work), take)
+        for key, gradient in sums.items():
+            if not np.isfinite(gradient).all():
+                raise MLUpdateError(f"expected finite gradients, got {gradient[~np.isfinite(gradient)].flat[0]} for {key!r}")
         self._advance(sums, optimizer)
         return losses
 

@@ -55,7 +55,7 @@ def fit_shape(constraint: MLMultiArrayConstraint, shape: Shape) -> Shape | None:
 
     A shape that is allowed is taken as it is. Otherwise axes of size 1 at the front may be added or missing, so that an
     example may come with a batch axis of 1, and a number for ``[1]``. A vector ``[C]`` may also come as the
-    ``[1, 1, C, 1, 1]`` that older networks make of it.
+    ``[1, 1, C, 1, 1]`` that older networks make of it; to them (``constraint.sequences``) also with any two sizes in front.
     """
     if constraint.allows(shape):
         return shape
@@ -67,6 +67,9 @@ def fit_shape(constraint: MLMultiArrayConstraint, shape: Shape) -> Shape | None:
             return candidate
     if len(shape) == 5 and shape == (1, 1, shape[2], 1, 1) and constraint.allows(shape[2:3]):
         return shape[2:3]
+    if constraint.sequences and len(shape) == 5:
+        fits = constraint.allows(shape[2:]) or (shape[3:] == (1, 1) and constraint.allows(shape[2:3]))
+        return shape if fits else None
     return None
 
 

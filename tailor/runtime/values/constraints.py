@@ -66,7 +66,8 @@ class MLMultiArrayConstraint:
 
     ``shape`` is the shape, or the default shape where others are allowed too: those of ``enumerated_shapes``, or all
     within ``size_ranges`` (one an axis). An empty shape with nothing else declared (an output) allows every shape.
-    ``default_value`` fills an array of the default shape where an optional feature is absent.
+    ``default_value`` fills an array of the default shape where an optional feature is absent. ``sequences``: an input of an
+    older network, to which ``[C]`` and ``[C, H, W]`` may also come as ``[Seq, Batch, C, H, W]``.
     """
 
     shape: Shape
@@ -74,6 +75,7 @@ class MLMultiArrayConstraint:
     enumerated_shapes: tuple[Shape, ...] = ()
     size_ranges: tuple[SizeRange, ...] = ()
     default_value: int | float | None = None
+    sequences: bool = False
 
     def allows(self, shape: Shape) -> bool:
         """Whether the model takes an array of exactly this shape."""

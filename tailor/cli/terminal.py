@@ -19,7 +19,7 @@ from rich.text import Text
 
 def results() -> Console:
     """Where results go: stdout."""
-    return Console(file=sys.stdout, highlight=False, soft_wrap=False)
+    return Console(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty())
 
 
 def progress() -> Console:

@@ -14,6 +14,7 @@ from tailor import (
     MLModelConfiguration,
     MLParameterKey,
     MLUpdateContext,
+    MLUpdateError,
     MLUpdateProgressHandlers,
     MLUpdateTask,
     take_snapshot,
@@ -60,20 +61,29 @@ def update(
     \b
     Example: tailor update Drawing.mlmodel --data drawings/ --output Mine.mlmodel
              tailor update Prices.mlmodel --data houses.csv --output New.mlmodel
-                           --epochs 20 --set learningRate=0.01 --no-shuffle
+                           --epochs 5 --set learningRate=0.01 --no-shuffle
     """
     parameters = _parameters(settings or [], epochs, shuffle, seed)
     for path in (output, snapshot):
         if path is not None:
             check_writable(path)
+    if snapshot is not None and snapshot.resolve() in (output.resolve(), model.resolve()):
+        raise typer.BadParameter("expected a file of its own, got the one of a model", param_hint="--snapshot")
+    if snapshot is not None and output.resolve() == model.resolve():
+        raise typer.BadParameter(
+            "expected --output to be another file than MODEL, which the snapshot needs to be restored", param_hint="--snapshot"
+        )
     base = MLModel(model)
+    if not base.description.is_updatable:
+        raise MLUpdateError(f"{base.name}: expected an updatable model, got a {base.model_type} that is not marked as updatable")
     source = open_data(data, Wanted.for_update(base.description))
     progress = Progress(source.count, quiet=as_json)
     with progress:
         context = anyio.run(_train, base, source, MLModelConfiguration(parameters=parameters), progress)
-        if snapshot is not None:
-            write_snapshot(snapshot, take_snapshot(context, base=base))
+        kept = take_snapshot(context, base=base) if snapshot is not None else None
         context.model.write(output)
+        if snapshot is not None and kept is not None:
+            write_snapshot(snapshot, kept)
     if as_json:
         print_json(_outcome(context, source, progress, output, snapshot))
         return

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
 import anyio
 from anyio.abc import TaskGroup
@@ -11,6 +11,9 @@ from anyio.abc import TaskGroup
 from tailor.scheduler import Lane, ThreadLane
 
 from .errors import MLTaskStateError
+
+if TYPE_CHECKING:
+    from .task import MLTask
 
 
 class Runtime:
@@ -23,10 +26,10 @@ class Runtime:
     def __init__(self, *, workers: int = 1, lane: Lane | None = None) -> None:
         self.lane: Lane = lane if lane is not None else ThreadLane(workers)
         self._group: TaskGroup | None = None
-        self._running = 0
+        self._tasks: set[MLTask[Any]] = set()
 
     def __repr__(self) -> str:
-        state = "closed" if self._group is None else f"{self._running} running"
+        state = "closed" if self._group is None else f"{len(self._tasks)} running"
         return f"<Runtime {state} on {self.lane!r}>"
 
     async def __aenter__(self) -> Runtime:
@@ -41,6 +44,8 @@ class Runtime:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool | None:
         assert self._group is not None
+        for task in list(self._tasks):
+            task._left_by(anyio.get_current_task().id)
         try:
             return await self._group.__aexit__(kind, error, traceback)
         except BaseExceptionGroup as group:
@@ -54,15 +59,15 @@ class Runtime:
         if self._group is None:
             raise MLTaskStateError("runtime: expected `async with runtime` around the tasks it runs, got one that is closed")
 
-    def _start(self, drive: Callable[[], Awaitable[None]]) -> None:
-        """Runs a task's ``drive`` in the background."""
+    def _start(self, task: MLTask[Any]) -> None:
+        """Drives a task in the background."""
         self._check_open()
         assert self._group is not None
-        self._group.start_soon(self._run, drive)
+        self._tasks.add(task)
+        self._group.start_soon(self._run, task)
 
-    async def _run(self, drive: Callable[[], Awaitable[None]]) -> None:
-        self._running += 1
+    async def _run(self, task: MLTask[Any]) -> None:
         try:
-            await drive()
+            await task._drive()
         finally:
-            self._running -= 1
+            self._tasks.discard(task)

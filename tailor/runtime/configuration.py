@@ -34,6 +34,8 @@ class MLModelConfiguration:
     allow_low_precision_accumulation_on_gpu: bool = False
 
     def __post_init__(self) -> None:
+        if self.compute_units not in list(MLComputeUnits):
+            raise MLParameterError(f"compute_units: expected one of {', '.join(MLComputeUnits.__members__)}, got {self.compute_units!r}")
         object.__setattr__(self, "compute_units", MLComputeUnits(self.compute_units))
         if self.parameters is not None:
             if not isinstance(self.parameters, Mapping):

@@ -233,6 +233,8 @@ def check_parameters(spec: Any, given: Mapping[MLParameterKey, object]) -> dict[
     described = parameter_descriptions(spec)
     scopes = {(f"{scope}.{own.key.name}" if scope else own.key.name): own.key.name for scope, own in _everywhere(spec, "")}
     checked: dict[MLParameterKey, ParameterValue] = {}
+    if not isinstance(given, Mapping):
+        raise MLParameterError(f"parameters: expected a mapping from MLParameterKey to a value, got {type(given).__name__}")
     for key, value in given.items():
         if not isinstance(key, MLParameterKey):
             raise MLParameterError(f"parameters: expected keys of type MLParameterKey, got {key!r}")
@@ -242,6 +244,8 @@ def check_parameters(spec: Any, given: Mapping[MLParameterKey, object]) -> dict[
         if listed not in described:
             known = ", ".join(map(str, described)) or "none"
             raise MLParameterError(f"parameter {key}: the model does not have it; it has: {known}")
+        if listed in checked:
+            raise MLParameterError(f"parameter {key}: expected one value, got two under different scopes")
         checked[listed] = described[listed].check(value)
     return checked
 
@@ -249,7 +253,7 @@ def check_parameters(spec: Any, given: Mapping[MLParameterKey, object]) -> dict[
 def check_adjustable(given: Mapping[MLParameterKey, object]) -> None:
     """Raises ``MLParameterError`` for a key that cannot be changed while an update is in progress."""
     for key, value in given.items():
-        if isinstance(key, MLParameterKey) and key.name not in ADJUSTABLE_IN_PROGRESS:
+        if key.name not in ADJUSTABLE_IN_PROGRESS:
             raise MLParameterError(
                 f"parameter {key}: expected one that can change while an update is in progress "
                 f"({', '.join(sorted(ADJUSTABLE_IN_PROGRESS))}), got {value!r} for one that is set when the update is made"

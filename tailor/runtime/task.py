@@ -112,7 +112,7 @@ class MLTask(ABC, Generic[Outcome]):
             self._runtime._check_open()
         self._signal(Signal.RESUME)
         if begins and self._runtime is not None:
-            self._runtime._start(self._drive)
+            self._runtime._start(self)
 
     def cancel(self) -> None:
         """Asks the task to stop at its next step; one that never ran, or has ended, stops at once."""
@@ -140,6 +140,7 @@ class MLTask(ABC, Generic[Outcome]):
     async def _wait(self) -> Outcome:
         """The outcome of the task, driving it where no runtime does."""
         self._about_to_wait()
+        self._left_by(anyio.get_current_task().id)
         if self._state is MLTaskState.SUSPENDED:
             self.resume()
         if self._runtime is None:
@@ -204,10 +205,11 @@ class MLTask(ABC, Generic[Outcome]):
     async def _end(self, error: MLModelError | None) -> None:
         """Moves to the final state, lets the completion be told, and wakes who waits."""
         with anyio.CancelScope(shield=True):
+            cancelled = self._cancelling()
             self._error = error
             self._signal(Signal.COMPLETE if error is None else Signal.FAIL)
             try:
-                if not isinstance(error, MLTaskCancelledError):
+                if not cancelled:
                     await self._told()
             except Exception as raised:
                 if error is None:
@@ -225,6 +227,9 @@ class MLTask(ABC, Generic[Outcome]):
 
     async def _told(self) -> None:
         """Lets whoever asked for it know that the task has completed or failed."""
+
+    def _left_by(self, reader: int) -> None:
+        """Called when the async task ``reader`` will follow this one no longer."""
 
     def _release(self) -> None:
         """Gives back what the task holds; called once, when it ends."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import anyio
@@ -402,3 +402,86 @@ async def test_many_tasks_share_a_runtime() -> None:
         contexts = [await task for task in tasks]
     assert len({context.model.content_hash for context in contexts}) == 1
     assert len({task.task_identifier for task in tasks}) == 8
+
+
+@pytest.mark.parametrize("background", [False, True])
+async def test_cancelling_does_not_wait_for_a_slow_reader(background: bool) -> None:
+    async with Runtime() as runtime:
+        task = MLUpdateTask(regression_model(epochs=1_000_000), regression_provider(), runtime=runtime if background else None)
+        ended = anyio.Event()
+
+        async def wait() -> None:
+            with pytest.raises(MLTaskCancelledError):
+                await task
+            ended.set()
+
+        async with anyio.create_task_group() as group:
+            stream = task.events(Event.EPOCH_END)
+            await anext(stream)  # and this reader does not come back before the task has ended
+            group.start_soon(wait)
+            await anyio.wait_all_tasks_blocked()
+            task.cancel()
+            await ended.wait()
+            assert [context async for context in stream] == []
+
+
+async def test_a_reader_that_leaves_the_runtimes_block_is_not_waited_for() -> None:
+    async with Runtime() as runtime:
+        task = MLUpdateTask(regression_model(), regression_provider(), runtime=runtime)
+        stream = task.events(Event.MINI_BATCH_END)
+        async for _ in stream:
+            break
+    assert task.state is MLTaskState.COMPLETED
+
+
+async def test_a_stream_that_nobody_reads_keeps_nothing() -> None:
+    task = MLUpdateTask(regression_model(), regression_provider())
+    stream = task.events(Event.MINI_BATCH_END)
+    await task
+    assert [context async for context in stream] == []
+
+
+async def test_after_a_cancel_no_completion_is_told_even_where_the_handler_then_raises() -> None:
+    completed = []
+
+    def handler(context: MLUpdateContext) -> None:
+        context.task.cancel()
+        raise ZeroDivisionError("on the way out")
+
+    handlers = MLUpdateProgressHandlers(Event.MINI_BATCH_END, handler, completed.append)
+    with pytest.raises(MLUpdateError, match="on the way out"):
+        await MLUpdateTask(regression_model(), regression_provider(), progress_handlers=handlers)
+    assert completed == []
+
+
+async def test_gradients_that_are_not_finite_fail_the_task_before_they_reach_the_weights() -> None:
+    x = [{"x": [1e20, 1e20], "y_true": [-1e19]}]
+    with pytest.raises(MLUpdateError, match=r"epoch 0, mini-batch 0.*finite"):
+        await MLUpdateTask(regression_model(), MLArrayBatchProvider(x))
+
+
+async def test_the_updated_model_keeps_the_configuration_in_force() -> None:
+    configuration = configured(EPOCHS=2)
+    assert (await MLUpdateTask(regression_model(), regression_provider(), configuration)).model.configuration is configuration
+
+
+async def test_an_optimizer_that_lacks_a_parameter_is_refused_at_construction() -> None:
+    spec = regression_model().spec
+    spec.neuralNetwork.updateParams.optimizer.sgdOptimizer.ClearField("miniBatchSize")
+    with pytest.raises(MLUpdateError, match=r"miniBatchSize in updateParams\.sgdOptimizer"):
+        MLUpdateTask(MLModel.from_spec(spec), regression_provider())
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: MLUpdateTask(3, regression_provider()), "path or bytes, got int"),  # type: ignore[arg-type]
+        (lambda: MLUpdateTask(regression_model(), regression_provider(), {}), "MLModelConfiguration, got dict"),  # type: ignore[arg-type]
+        (lambda: MLUpdateTask(regression_model(), regression_provider(), progress_handlers=print), "MLUpdateProgressHandlers"),  # type: ignore[arg-type]
+        (lambda: MLModelConfiguration(compute_units=9), "compute_units: expected one of CPU_ONLY.*got 9"),  # type: ignore[arg-type]
+        (lambda: MLUpdateTask(regression_model(), regression_provider()).resume([1]), "mapping"),  # type: ignore[arg-type]
+    ],
+)
+def test_an_argument_of_another_type_is_one_clear_error(make: Callable[[], object], message: str) -> None:
+    with pytest.raises(MLModelError, match=message):
+        make()

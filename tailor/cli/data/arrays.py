@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tailor import MLFeatureDescription, MLFeatureError, MLFeatureType
+from tailor import MLFeatureDescription, MLFeatureError, MLFeatureType, MLModelError
 
 from .wanted import Wanted
 
@@ -55,7 +56,9 @@ def open_arrays(path: Path, wanted: Wanted) -> Arrays:
             entries = {entry.filename.removesuffix(".npy"): entry for entry in archive.infolist()}
             wanted.check_names(entries, str(path))
             columns = {name: _array(path, archive, entry) for name, entry in entries.items()}
-    except (zipfile.BadZipFile, ValueError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OverflowError, RuntimeError) as error:
+        if isinstance(error, MLModelError):
+            raise
         raise MLFeatureError(f"{path}: expected an .npz file of plain arrays, got one that cannot be read: {error}") from None
     for name, column in columns.items():
         _check(wanted.all[name], column, f"{path}: array {name!r}")

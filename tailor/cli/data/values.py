@@ -45,7 +45,7 @@ def from_text(description: MLFeatureDescription, text: str, where: str) -> objec
         return from_json(description, text, Path(), where)
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         files = " or the path of an .npy file" if description.type is MLFeatureType.MULTI_ARRAY else ""
         raise _unfit(description, where, f"{text!r}, which is not JSON{files}") from None
     return from_json(description, value, Path(), where)

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 class EventStream:
     """Iterates over a task's contexts at ``events`` until the task ends.
 
-    While the iterating code works on a context the training waits; it goes on when the next one is asked for, or the
-    iterator is closed or dropped. Where nobody else drives the task, asking for the next context does.
+    It begins with the first reading. While the iterating code works on a context the training waits; it goes on when the
+    next one is asked for, or the iterator is closed or dropped. Where nobody else drives the task, asking for the next
+    context does.
     """
 
     def __init__(self, task: MLUpdateTask, events: MLUpdateProgressEvent) -> None:
@@ -45,8 +46,8 @@ class EventStream:
         return self._waiting.popleft()
 
     def put(self, context: MLUpdateContext) -> None:
-        """Hands over a context; from now on training waits for it to be dealt with."""
-        if not self._closed and context.event & self.events:
+        """Hands over a context; from now on training waits for it to be dealt with. Before the first reading it is let go."""
+        if self.reader is not None and not self._closed and context.event & self.events:
             self.asked = anyio.Event()
             self._waiting.append(context)
             self._arrived.set()

@@ -48,11 +48,12 @@ class MLUpdateTask(MLTask[MLUpdateContext]):
         runtime: Runtime | None = None,
     ) -> None:
         super().__init__(runtime)
+        _check_handlers(progress_handlers)
         if not isinstance(model, MLModel):
             model = MLModel(model, configuration)
-        elif configuration is None:
-            configuration = model.configuration
-        given = configuration.parameters or {} if configuration is not None else {}
+        elif configuration is not None:
+            model = MLModel.from_spec(model.spec, model.name, configuration)
+        given = model.configuration.parameters or {}
         self._model = model
         self._training = Training(model, training_data, check_parameters(model.spec, given))
         self._lane: Lane = runtime.lane if runtime is not None else ThreadLane()
@@ -69,8 +70,8 @@ class MLUpdateTask(MLTask[MLUpdateContext]):
         Raises ``MLParameterError`` for a key that cannot change in progress and for a value out of its constraint, and
         ``MLTaskStateError`` where the task has ended; nothing changes then.
         """
-        check_adjustable(with_parameters or {})
         changes = check_parameters(self._model.spec, with_parameters or {})
+        check_adjustable(changes)
         super().resume()
         if changes:
             self._changes.update(changes)
@@ -80,6 +81,8 @@ class MLUpdateTask(MLTask[MLUpdateContext]):
         """Asks the task to stop at the next mini-batch; the state is CANCELLING at once."""
         super().cancel()
         self._training.interrupt()
+        for stream in list(self._streams):
+            stream.asked.set()  # there is nothing more to wait for
 
     def events(
         self,
@@ -87,9 +90,11 @@ class MLUpdateTask(MLTask[MLUpdateContext]):
         | MLUpdateProgressEvent.EPOCH_END
         | MLUpdateProgressEvent.MINI_BATCH_END,
     ) -> EventStream:
-        """The contexts of ``events`` from now on, as an async iterator that ends when the task does.
+        """The contexts of ``events``, from the first reading on, as an async iterator that ends when the task does.
 
-        Without a runtime, iterating resumes the task and drives it.
+        Training waits while a context is dealt with. To iterate resumes the task, and without a runtime drives it. A stream
+        that is kept after its loop was left early must be closed (``aclose``), or training waits for it to be read on; one
+        that is dropped, or whose reader awaits the task or leaves the runtime's block, closes by itself.
         """
         stream = EventStream(self, events)
         self._streams.add(stream)
@@ -106,20 +111,18 @@ class MLUpdateTask(MLTask[MLUpdateContext]):
 
     async def _until(self, arrived: anyio.Event) -> None:
         """Waits for ``arrived`` or the end, for a stream; drives the task where nobody else would."""
-        super()._about_to_wait()
-        if self._runtime is not None:
-            await arrived.wait()
-            return
+        self._about_to_wait()
         if self._state is MLTaskState.SUSPENDED:
             self.resume()
-        await self._drive(arrived)
+        if self._runtime is not None:
+            await arrived.wait()
+        else:
+            await self._drive(arrived)
 
-    def _about_to_wait(self) -> None:
-        super()._about_to_wait()
-        # Who waits for the end no longer reads its stream: training would wait for it, and it for the training.
-        here = anyio.get_current_task().id
+    def _left_by(self, reader: int) -> None:
+        # Who waits for the end reads its stream no longer: training would wait for it, and it for the training.
         for stream in list(self._streams):
-            if stream.reader == here:
+            if stream.reader == reader:
                 stream.close()
 
     async def _stretch(self) -> bool:
@@ -184,6 +187,11 @@ class MLUpdateTask(MLTask[MLUpdateContext]):
         translated = MLUpdateError(f"{self._name()}: {type(error).__name__}: {error}")
         translated.__cause__ = error
         return translated
+
+
+def _check_handlers(given: object) -> None:
+    if given is not None and not isinstance(given, MLUpdateProgressHandlers):
+        raise MLUpdateError(f"progress_handlers: expected MLUpdateProgressHandlers, got {type(given).__name__}")
 
 
 async def _call(handler: Handler | None, context: MLUpdateContext) -> None:

@@ -121,7 +121,7 @@ class Shelf:
     SMALL = 1 << 14
     """Elements below which memory is not kept."""
 
-    def __init__(self, most: int = 256 << 20) -> None:
+    def __init__(self, most: int = 64 << 20) -> None:
         self._most = most
         self._buffers: list[Array] = []
         self._held = 0

@@ -129,19 +129,20 @@ def convolution_plan(
     if not deconvolution:
         windows = slide(size, kernel, stride, dilation, padding, amounts)
         return (*x[:-3], w[0], *windows.count), windows
-    vertical = _unslide(size[0], kernel[0], stride[0], padding, amounts[:2], None if output is None else output[0])
-    horizontal = _unslide(size[1], kernel[1], stride[1], padding, amounts[2:], None if output is None else output[1])
-    windows = Windows(kernel, stride, (1, 1), (vertical[0], horizontal[0]), size)
+    span = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
+    vertical = _unslide(size[0], span[0], stride[0], padding, amounts[:2], None if output is None else output[0])
+    horizontal = _unslide(size[1], span[1], stride[1], padding, amounts[2:], None if output is None else output[1])
+    windows = Windows(kernel, stride, dilation, (vertical[0], horizontal[0]), size)
     return (*x[:-3], w[1] * groups, vertical[1], horizontal[1]), windows
 
 
-def _unslide(size: int, kernel: int, stride: int, padding: str, amounts: Pair, output: int | None) -> Pair:
+def _unslide(size: int, span: int, stride: int, padding: str, amounts: Pair, output: int | None) -> Pair:
     """What a deconvolution cuts off at the beginning of one axis, and the size that it leaves.
 
     ``output`` overrides the padding, as the format says; how the cut is split is not said: as the padding where that
     comes to the same size, otherwise in halves. Raises ``ValueError`` where nothing is left.
     """
-    full = (size - 1) * stride + kernel
+    full = (size - 1) * stride + span
     begin, end = amounts
     if output is None:
         output = size * stride if padding in (SAME, SAME_TOP_LEFT) else full - begin - end
@@ -205,8 +206,8 @@ def _read(params: Any, decode: Decode) -> Reading:
         "groups": groups,
         "deconvolution": deconvolution,
         "stride": read_pair(params.stride, "stride", (1, 1)),
-        # the format ignores a deconvolution's dilation
-        "dilation": (1, 1) if deconvolution else read_pair(params.dilationFactor, "dilationFactor", (1, 1)),
+        # a deconvolution's too: the format's comment says that it is ignored, but coremltools' tests expect it
+        "dilation": read_pair(params.dilationFactor, "dilationFactor", (1, 1)),
         "padding": padding,
         "amounts": amounts,
         "output": read_pair(params.outputShape, "outputShape", (1, 1)) if deconvolution and len(params.outputShape) else None,

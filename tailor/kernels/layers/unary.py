@@ -20,11 +20,14 @@ UNARY: dict[str, tuple[Function, Function]] = {
     "inverse": (lambda z, a, e: 1.0 / (z + e), lambda y, z, a, e: -y * y),
     "power": (lambda z, a, e: np.power(z, a), lambda y, z, a, e: a * np.power(z, a - 1.0) if a else np.zeros_like(z)),
     "exp": (lambda z, a, e: np.exp(z), lambda y, z, a, e: y),
-    "log": (lambda z, a, e: np.log(z), lambda y, z, a, e: 1.0 / z),
+    "log": (lambda z, a, e: np.log(z + e), lambda y, z, a, e: 1.0 / (z + e)),
     "abs": (lambda z, a, e: np.abs(z), lambda y, z, a, e: np.sign(z)),
     "threshold": (lambda z, a, e: np.maximum(z, a), lambda y, z, a, e: (z > a).astype(z.dtype)),
 }
-"""Functions of z = scale * x + shift, alpha and epsilon, in the format's order, each with its derivative by z."""
+"""Functions of z = scale * x + shift, alpha and epsilon, in the format's order, each with its derivative by z.
+
+The logarithm's epsilon is not in the format's comment, but in what coremltools' tests expect.
+"""
 
 
 def unary(x: Array, *, operation: str, alpha: float, epsilon: float, shift: float, scale: float) -> Array:

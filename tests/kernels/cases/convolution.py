@@ -153,6 +153,18 @@ CASES = (
         stride=(2, 3),
         amounts=(1, 0, 0, 2),
     ),
+    case(
+        "deconvolution, dilation",
+        Z,
+        V,
+        U,
+        by_torch(lambda t, f, x, w, b: f.conv_transpose2d(x[:, 0], w, b, stride=(2, 1), padding=(1, 0), dilation=(2, 3))[:, None]),
+        valid(1, 1, 0, 0),
+        deconvolution=True,
+        stride=(2, 1),
+        dilation=(2, 3),
+        amounts=(1, 1, 0, 0),
+    ),
     # full size 7 x 5, cut to 6 x 4: the odd pixel goes from the bottom and right, or from the top and left
     case(
         "deconvolution, same",

@@ -45,7 +45,7 @@ CASES = (
     formula("power", "whole, of any sign", X, lambda x: x * x * x, alpha=3.0),
     formula("power", "zero", np.array([-2.0, 0.0, 3.0]), np.ones(3)),
     formula("exp", "", X, by_torch(lambda t, f, x: t.exp(0.5 * x - 1.0)), shift=-1.0, scale=0.5),
-    formula("log", "", ABOVE, by_torch(lambda t, f, x: t.log(3.0 * x)), scale=3.0),
+    formula("log", "", ABOVE, by_torch(lambda t, f, x: t.log(3.0 * x + 1e-6)), scale=3.0),
     formula("abs", "", X, lambda x: np.where(x < 0, -x, x)),
     formula("abs", "shifted", X, by_torch(lambda t, f, x: t.abs(x + 5.0)), shift=5.0),
     formula("threshold", "", X, by_torch(lambda t, f, x: t.clamp(x, min=0.3)), alpha=0.3),

@@ -10,13 +10,19 @@ SAMPLE ?= 0
 ARGS ?=
 CONFORMANCE := build/conformance
 
-.PHONY: help demo test lint bench conformance clean
+# make fuzz SECONDS=600 SEED=7 ONLY=pooling
+SECONDS ?= 60
+SEED ?= 0
+ONLY ?=
+
+.PHONY: help demo test lint bench fuzz conformance clean
 
 help:
 	@echo "make demo         teach a drawing classifier new digits, from an empty machine (under a minute once installed)"
 	@echo "make test         every test"
 	@echo "make lint         ruff, mypy --strict, import contracts"
 	@echo "make bench        every program in benchmarks/"
+	@echo "make fuzz         spoils small models and runs them, for a minute (SECONDS=, SEED=, ONLY=)"
 	@echo "make conformance  coremltools' own tests with tailor behind them (SUITES=, SAMPLE=, ARGS=)"
 	@echo "make clean        what the commands above made, the environment too"
 
@@ -33,6 +39,9 @@ lint: $(VENV)/test.stamp
 
 bench: $(VENV)/peers.stamp
 	@set -e; for program in benchmarks/*.py; do echo "== $$program"; $(BIN)/python "$$program"; done
+
+fuzz: $(VENV)/test.stamp
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) --seed $(SEED) --only '$(ONLY)'
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -66,7 +75,7 @@ $(CONFORMANCE)/run: $(CONFORMANCE)/venv/installed.stamp
 	chmod -R u+w $(CONFORMANCE)/harness
 	$(CONFORMANCE)/venv/bin/python $(CONFORMANCE)/harness/suites.py $(SUITES) --sample $(SAMPLE) \
 	    --backend backends.with_tailor:predict --label tailor -- $(ARGS)
-	cd $(CONFORMANCE)/harness && ../venv/bin/python summarize.py $(SUITES:%=results/tailor/%.jsonl)
+	cd $(CONFORMANCE)/harness && ../venv/bin/python summarize.py --failures $(SUITES:%=results/tailor/%.jsonl)
 
 $(CONFORMANCE)/venv/installed.stamp: $(HARNESS)/requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(CONFORMANCE)/venv

@@ -1,6 +1,6 @@
 """Hot kernels against PyTorch, one thread each, in turns: medians of processor time in milliseconds, and their ratio.
 
-    python benchmarks/kernels.py [examples]
+    python benchmarks/kernels.py [examples [seconds a row]]
 
 The sizes are those of a small digit classifier (two convolutions, two dense layers) and of a middle layer of ResNet-50,
 on a shard of 32 examples. A ratio below 1 means that tailor is faster. Needs PyTorch. Takes about 15 seconds on a quiet machine.
@@ -23,18 +23,19 @@ from tailor.kernels import OPS, Adam, Array, warm_up
 
 Run = Callable[[], object]
 RANDOM = np.random.default_rng(0)
+SECONDS = float(sys.argv[2]) if len(sys.argv) > 2 else 0.4
 
 
 def numbers(*shape: int) -> Array:
     return RANDOM.standard_normal(shape, np.float32)
 
 
-def compare(name: str, ours: Run, theirs: Run, seconds: float = 0.4) -> None:
+def compare(name: str, ours: Run, theirs: Run, seconds: float = SECONDS) -> None:
     times: tuple[list[float], list[float]] = ([], [])
     for run in (ours, theirs):
         run()
     end = perf_counter() + seconds
-    while perf_counter() < end or len(times[0]) < 5:
+    while perf_counter() < end or len(times[0]) < (5 if seconds else 1):
         for run, found in zip((ours, theirs), times, strict=True):
             begin = process_time()  # not the clock on the wall: other programs may be using this core
             run()

@@ -2,6 +2,7 @@
 
 Epochs of the two take turns, so that whatever else the machine does falls on both; medians are compared. Uses the real
 model and digits from ../shared/models where they are, else the same architecture with seeded random weights and pixels.
+With ``--threads 1`` processor time is measured: for machines that others use. Prints a Markdown table. Needs PyTorch.
 
     python benchmarks/update_epoch.py [--epochs 5] [--threads 2]
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,7 @@ from tailor.runtime.format import (
 from tailor.runtime.models.network import NetworkLearner
 
 MODELS = Path(__file__).resolve().parents[2] / "shared" / "models"
-BATCH, IMAGES, RATE = 128, 5000, 1e-4
+BATCH, IMAGES, RATE, GOAL = 128, 5000, 1e-4, 1.0
 
 
 def model() -> Any:
@@ -74,14 +76,14 @@ def model() -> Any:
     return builder.spec
 
 
-def digits() -> tuple[Array, Array]:
-    """Pixels from 0 to 1, float32 ``[N, 1, 28, 28]``, and labels int32 ``[N, 1]``."""
+def digits(count: int) -> tuple[Array, Array]:
+    """Pixels from 0 to 1, float32 ``[count, 1, 28, 28]``, and labels int32 ``[count, 1]``."""
     path = MODELS / "mnist_test_10k.npz"
     if path.exists():
         with np.load(path) as file:
-            return (file["pixels"][:IMAGES, None] / np.float32(255)).astype(np.float32), file["labels"][:IMAGES, None].astype(np.int32)
+            return (file["pixels"][:count, None] / np.float32(255)).astype(np.float32), file["labels"][:count, None].astype(np.int32)
     rng = np.random.default_rng(1)
-    return rng.random((IMAGES, 1, 28, 28), dtype=np.float32), rng.integers(0, 10, (IMAGES, 1), dtype=np.int32)
+    return rng.random((count, 1, 28, 28), dtype=np.float32), rng.integers(0, 10, (count, 1), dtype=np.int32)
 
 
 def torch_network(parameters: dict[str, Array]) -> torch.nn.Module:
@@ -105,12 +107,14 @@ def torch_network(parameters: dict[str, Array]) -> torch.nn.Module:
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--epochs", type=int, default=5, help="epochs timed of each (one more, first, is not)")
-    arguments.add_argument("--threads", type=int, default=2)
+    arguments.add_argument("--threads", type=int, default=2, help="for each; with 1, processor time is measured")
+    arguments.add_argument("--images", type=int, default=IMAGES, help="in an epoch")
     chosen = arguments.parse_args()
     torch.set_num_threads(chosen.threads)
+    clock, what = (time.process_time, "processor time") if chosen.threads == 1 else (time.perf_counter, "time")
 
-    pixels, labels = digits()
-    cuts = [slice(start, start + BATCH) for start in range(0, IMAGES, BATCH)]
+    pixels, labels = digits(chosen.images)
+    cuts = [slice(start, start + BATCH) for start in range(0, chosen.images, BATCH)]
     learner = NetworkLearner(model(), "MNIST_Model", threads=chosen.threads)
     network = torch_network(learner.parameters)
     descent = torch.optim.Adam(network.parameters(), lr=RATE)
@@ -122,7 +126,7 @@ def main() -> None:
             columns = {"image": pixels[cut], "output_true": labels[cut]}
             losses = learner.step(columns, len(labels[cut]), Adam(RATE))
             total += 0.0 if losses is None else float(losses.sum())
-        return total / IMAGES
+        return total / chosen.images
 
     def theirs() -> float:
         total = 0.0
@@ -132,19 +136,22 @@ def main() -> None:
             loss.backward()
             descent.step()
             total += float(loss.detach()) * len(labels[cut])
-        return total / IMAGES
+        return total / chosen.images
 
     seconds: dict[str, list[float]] = {"tailor": [], "PyTorch": []}
     for epoch in range(chosen.epochs + 1):
         for name, run in (("tailor", ours), ("PyTorch", theirs)):
-            begin = time.perf_counter()
+            begin = clock()
             loss = run()
-            seconds[name].append(time.perf_counter() - begin)
-            print(f"epoch {epoch}: {name:8} {seconds[name][-1]:6.3f} s, mean loss {loss:.4f}")
-    mine, other = (statistics.median(seconds[name][1:]) for name in ("tailor", "PyTorch"))
-    print(
-        f"medians of {chosen.epochs} epochs, {chosen.threads} threads: tailor {mine:.3f} s, PyTorch {other:.3f} s; ratio {mine / other:.2f}"
-    )
+            seconds[name].append(clock() - begin)
+            print(f"epoch {epoch}: {name:8} {seconds[name][-1]:6.3f} s, mean loss {loss:.4f}", file=sys.stderr)
+    times = [seconds[name][1:] for name in ("tailor", "PyTorch")]
+    cells = [f"{statistics.median(found):.3f} ({min(found):.3f})" for found in times]
+    ratios = [f"{least(times[0]) / least(times[1]):.2f}" for least in (statistics.median, min)]
+    print(f"{chosen.images} digits an epoch, batches of {BATCH}, threads: {chosen.threads} each. Seconds of {what}: median (minimum).\n")
+    print("| epochs | tailor | PyTorch | tailor / PyTorch: medians | minima | goal |")
+    print("|---:|---:|---:|---:|---:|---:|")
+    print(f"| {chosen.epochs} | " + " | ".join((*cells, *ratios)) + f" | {GOAL:.1f} |")
     learner.close()
 
 

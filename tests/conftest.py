@@ -1,6 +1,9 @@
-"""Async tests run on asyncio and on trio."""
+"""Async tests run on asyncio and on trio; PyTorch, for those that compare with it."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -10,3 +13,13 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
     """The event loop a test runs on."""
     backend: str = request.param
     return backend
+
+
+@pytest.fixture
+def torch() -> Iterator[Any]:
+    """PyTorch with one thread: its threads wait busily for one another, which is slow wherever a core is taken."""
+    torch = pytest.importorskip("torch", reason="compares with PyTorch, which is not installed")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield torch
+    torch.set_num_threads(threads)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import shutil
 import subprocess
 import sys
@@ -43,6 +44,27 @@ def is_all(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.Assign) and [ast.unparse(target) for target in statement.targets] == ["__all__"]
 
 
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *PACKAGE.rglob("*.md")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_links_of_a_page_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    targets = [target for target in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in target]
+    for target in targets:
+        path, _, anchor = target.partition("#")
+        found = (page.parent / path).resolve() if path else page
+        assert found.exists(), target
+        if anchor:
+            heads = re.findall(r"^#+ (.*)$", found.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in [re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads], target
+
+
+def test_the_readme_leads_to_every_page_of_the_docs() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [page.name for page in (ROOT / "docs").glob("*.md") if f"](docs/{page.name})" not in text] == []
+
+
 @pytest.mark.parametrize("door", DOORS, ids=named)
 def test_a_door_only_reexports(door: Path) -> None:
     statements = ast.parse(door.read_text(encoding="utf-8")).body
@@ -50,6 +72,9 @@ def test_a_door_only_reexports(door: Path) -> None:
     assert [ast.unparse(row) for row in statements if row not in allowed] == []
     imported = {alias.asname or alias.name for row in statements if isinstance(row, ast.ImportFrom) for alias in row.names}
     listed = {name for row in statements if is_all(row) for name in ast.literal_eval(row.value)}  # type: ignore[attr-defined]
+    if "*" in imported:  # the whole house's door: all that the roof's lists, by its list
+        assert (imported, listed) == ({"*", "__all__"}, set())
+        return
     assert listed <= imported
     assert imported - listed <= {"annotations"}
     if statements:

@@ -22,8 +22,10 @@ ENGINE = {
 HEAD = """# The layers
 
 Every kind of layer that a Core ML neural network may have, in the order of the format, and what this version does with it.
-*Gradient*: layers that learn may come before it. *Together*: the examples of a batch are computed at once; elsewhere one by one, because
-the size of the answer depends on values, because numbers are drawn, or because the layer has no inputs.
+*Gradient*: layers that learn may come before it, and learn through it; the others are flat almost everywhere, and nothing comes back
+through them. Through branches and loops gradients go back along the blocks that ran. *Together*: the examples of a batch are computed at
+once; elsewhere one by one, because the size of the answer depends on values, because numbers are drawn, or because blocks run for each.
+What needs no input is computed once for all.
 
 A layer that is not supported does not keep a model from loading; predicting what depends on it raises `MLUnsupportedError`, which names
 the layer.

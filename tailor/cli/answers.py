@@ -21,7 +21,7 @@ def print_answer(description: MLModelDescription, answer: Mapping[str, Any]) -> 
     """Prints the answer for one example: an output a row, the likeliest labels first."""
     rows: list[tuple[str, str]] = []
     for name, value in answer.items():
-        texts = _likeliest(value) if isinstance(value, Mapping) else [in_words(value)]
+        texts = (_likeliest(value) or ["nothing"]) if isinstance(value, Mapping) else [in_words(value)]
         rows += [(name if number == 0 else "", text) for number, text in enumerate(texts)]
     results().print(add_rows(table("", "output", "value"), rows))
 
@@ -51,7 +51,7 @@ def in_words(value: Any) -> str:
     if isinstance(value, Image.Image):
         return f"image {value.width}x{value.height} {value.mode}"
     if isinstance(value, Mapping):
-        return ", ".join(_likeliest(value)[:1])
+        return ", ".join(_likeliest(value)[:1]) or "nothing"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 

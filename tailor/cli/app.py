@@ -13,6 +13,7 @@ import typer
 from .failures import ExitCode, report
 from .inspect import inspect
 from .predict import predict
+from .profile import profile
 from .restore import restore
 from .snapshot import snapshot
 from .update import update
@@ -26,7 +27,7 @@ With --json results are JSON, and an error is {"error": {...}} on stderr.
 """
 
 app = typer.Typer(name="tailor", help=ABOUT, pretty_exceptions_enable=False, rich_markup_mode=None)
-for command in (inspect, predict, update, snapshot, restore):
+for command in (inspect, predict, profile, update, snapshot, restore):
     app.command()(command)
 
 

@@ -53,7 +53,7 @@ def predict(
         check_writable(output)
     loaded = MLModel(model)
     if data is None:
-        answer = loaded.predict(_example(loaded.description, inputs or []))
+        answer = loaded.predict(one_example(loaded.description, inputs or []))
         if output is not None:
             write_atomically(output, _line(answer))
         if as_json:
@@ -101,7 +101,7 @@ class Tally:
         return {"examples": self._count, **known}
 
 
-def _example(description: MLModelDescription, inputs: list[str]) -> dict[str, object]:
+def one_example(description: MLModelDescription, inputs: list[str]) -> dict[str, object]:
     """One example from ``NAME=VALUE`` arguments."""
     known = description.input_descriptions_by_name
     example: dict[str, object] = {}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from . import neighbors
 from .bounds import check_elements
-from .fused import FUSED_CONVOLUTION, SHARED_POOLING, Crew
+from .compiled import AXES, BINDS, Assembly, Border, Program, View, can_run
+from .fused import FUSED_CONVOLUTION
 from .image import (
     ChannelOrder,
     channel_biases,
@@ -33,21 +34,26 @@ from .registry import OPS
 from .warm import warm_up
 
 __all__ = [
+    "AXES",
+    "BINDS",
     "FUSED_CONVOLUTION",
     "HAVE_NUMBA",
     "OPS",
     "SGD",
-    "SHARED_POOLING",
     "Adam",
     "Array",
+    "Assembly",
     "Attributes",
+    "Border",
     "ChannelOrder",
-    "Crew",
     "Decode",
     "Op",
     "Optimizer",
+    "Program",
     "Reading",
     "Shape",
+    "View",
+    "can_run",
     "categorical_cross_entropy",
     "categorical_cross_entropy_gradient",
     "channel_biases",

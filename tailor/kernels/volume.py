@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from .bounds import check_elements
 from .op import Array
 from .window import SAME, VALID, split
 
@@ -57,8 +58,8 @@ class Places:
 def place(size: Triple, kernel: Triple, stride: Triple, dilation: Triple, padding: str, borders: Borders) -> Places:
     """The windows over a volume of ``size``; ``borders`` count where ``padding`` is ``"custom"``.
 
-    Raises ``ValueError`` where no window fits. Source: the comments of ``Convolution3DLayerParams`` and
-    ``Pooling3DLayerParams`` in the format's ``NeuralNetwork.proto``.
+    Raises ``ValueError`` where no window fits, or the volume with its padding is beyond bounds. Source: the comments of
+    ``Convolution3DLayerParams`` and ``Pooling3DLayerParams`` in the format's ``NeuralNetwork.proto``.
     """
     begin, count = [], []
     for axis, name in enumerate(AXES):
@@ -73,7 +74,9 @@ def place(size: Triple, kernel: Triple, stride: Triple, dilation: Triple, paddin
                 raise ValueError(f"expected a {name} of at least {span} for the kernel, got {size[axis]} and {before + after} of padding")
         begin.append(before)
         count.append(windows)
-    return Places(kernel, stride, dilation, (begin[0], begin[1], begin[2]), (count[0], count[1], count[2]))
+    places = Places(kernel, stride, dilation, (begin[0], begin[1], begin[2]), (count[0], count[1], count[2]))
+    check_elements(places.room(size))
+    return places
 
 
 def spread(size: Triple, kernel: Triple, stride: Triple, dilation: Triple, padding: str, borders: Borders, output: Triple | None) -> Places:
@@ -91,7 +94,7 @@ def spread(size: Triple, kernel: Triple, stride: Triple, dilation: Triple, paddi
 
 
 def reach(size: Triple, kernel: Triple, stride: Triple, dilation: Triple, padding: str, borders: Borders, output: Triple | None) -> Triple:
-    """The size of a deconvolution's answer. Raises ``ValueError`` where the padding leaves nothing of an axis."""
+    """The size of a deconvolution's answer. Raises ``ValueError`` where the padding leaves nothing of an axis, or it is beyond bounds."""
     found = []
     for axis, name in enumerate(AXES):
         full = (size[axis] - 1) * stride[axis] + (kernel[axis] - 1) * dilation[axis] + 1
@@ -102,6 +105,8 @@ def reach(size: Triple, kernel: Triple, stride: Triple, dilation: Triple, paddin
         if wanted < 1:
             raise ValueError(f"expected padding below the deconvolution's {name} {full}, got {before} and {after}")
         found.append(wanted)
+        check_elements((full,))  # more than the answer, where much is cut off
+    check_elements(found)
     return found[0], found[1], found[2]
 
 

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from .bounds import check_elements
 from .jit import jit, plain
 from .op import Array
 
@@ -59,12 +60,14 @@ class Windows:
 def slide(size: Pair, kernel: Pair, stride: Pair, dilation: Pair, padding: str, amounts: Amounts) -> Windows:
     """The windows of a convolution or pooling over ``size`` pixels (height, width).
 
-    Raises ``ValueError`` where no window fits. Source: the comments of ``ValidPadding``, ``SamePadding`` and
-    ``PoolingLayerParams`` in the format's ``NeuralNetwork.proto``.
+    Raises ``ValueError`` where no window fits, or the image with its padding is beyond bounds. Source: the comments of
+    ``ValidPadding``, ``SamePadding`` and ``PoolingLayerParams`` in the format's ``NeuralNetwork.proto``.
     """
     vertical = _along("height", size[0], kernel[0], stride[0], dilation[0], padding, amounts[:2], any(amounts))
     horizontal = _along("width", size[1], kernel[1], stride[1], dilation[1], padding, amounts[2:], any(amounts))
-    return Windows(kernel, stride, dilation, (vertical[0], horizontal[0]), (vertical[1], horizontal[1]))
+    windows = Windows(kernel, stride, dilation, (vertical[0], horizontal[0]), (vertical[1], horizontal[1]))
+    check_elements(windows.room(size))
+    return windows
 
 
 def _along(name: str, size: int, kernel: int, stride: int, dilation: int, padding: str, amounts: Pair, padded: bool) -> Pair:

@@ -12,7 +12,12 @@ from .parameters import MLParameterKey, ParameterValue
 
 
 class MLComputeUnits(IntEnum):
-    """Where a model may run. The neural engine stands for "an accelerator if there is one"."""
+    """Where a model may run: never elsewhere, but not everywhere either.
+
+    ``CPU_ONLY`` keeps it off any accelerator. The others allow the accelerators that they name, where there is one that
+    tailor can use and the model gains by it; the neural engine stands for "an accelerator other than a GPU". This version
+    has a backend for the CPU only, so that all four give the same answers, bit for bit.
+    """
 
     CPU_ONLY = 0
     CPU_AND_GPU = 1
@@ -26,17 +31,27 @@ class MLModelConfiguration:
 
     ``parameters`` override the model's defaults; a value that the model does not allow is refused where the model is
     loaded. ``allow_low_precision_accumulation_on_gpu`` affects accelerators only.
+
+    ``threads``: how many threads one prediction or update may use at most, the caller's included. ``None``: one a processor
+    that this process may use, but no more than BLAS may use when it begins (``OMP_NUM_THREADS``, ``OPENBLAS_NUM_THREADS``,
+    ``threadpoolctl.threadpool_limits``), nor than the environment variable ``TAILOR_THREADS`` says. The number changes no bit of
+    an answer. BLAS is held to one thread meanwhile, and afterwards is what it was.
+
+    Raises ``MLParameterError`` naming the field that cannot be.
     """
 
     compute_units: MLComputeUnits = MLComputeUnits.ALL
     parameters: Mapping[MLParameterKey, ParameterValue] | None = field(default=None)
     preferred_metal_device: object | None = None
     allow_low_precision_accumulation_on_gpu: bool = False
+    threads: int | None = None
 
     def __post_init__(self) -> None:
         if self.compute_units not in list(MLComputeUnits):
             raise MLParameterError(f"compute_units: expected one of {', '.join(MLComputeUnits.__members__)}, got {self.compute_units!r}")
         object.__setattr__(self, "compute_units", MLComputeUnits(self.compute_units))
+        if self.threads is not None and (isinstance(self.threads, bool) or not isinstance(self.threads, int) or self.threads < 1):
+            raise MLParameterError(f"threads: expected a whole number of at least 1, or None, got {self.threads!r}")
         if self.parameters is not None:
             if not isinstance(self.parameters, Mapping):
                 raise MLParameterError(f"parameters: expected a mapping from MLParameterKey to a value, got {self.parameters!r}")

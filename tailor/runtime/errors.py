@@ -5,7 +5,10 @@ Codes are those of Core ML's ``MLModelError.Code``. A message says who, what was
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import IntEnum
+from typing import Self
 
 
 class MLModelErrorCode(IntEnum):
@@ -20,9 +23,33 @@ class MLModelErrorCode(IntEnum):
 
 
 class MLModelError(RuntimeError):
-    """The root of the family; ``code`` is Core ML's number for the kind of failure."""
+    """The root of the family; ``code`` is Core ML's number for the kind of failure.
+
+    ``example``: which of the examples given it is about, counted from 0, where it is about one; the message begins with it.
+    """
 
     code: MLModelErrorCode = MLModelErrorCode.GENERIC
+    example: int | None = None
+
+    def __str__(self) -> str:
+        told = super().__str__()
+        return told if self.example is None else f"example {self.example}: {told}"
+
+    def of_example(self, number: int) -> Self:
+        """This error, about the example ``number``."""
+        self.example = number
+        return self
+
+
+@contextmanager
+def numbered(numbers: Sequence[int]) -> Iterator[None]:
+    """What fails inside knows an example by its place; the error that leaves has ``numbers[place]`` instead."""
+    try:
+        yield
+    except MLModelError as error:
+        if error.example is not None:
+            error.example = numbers[error.example]
+        raise
 
 
 class MLFormatError(MLModelError):

@@ -19,7 +19,7 @@ from .description import MLModelDescription, describe
 from .errors import MLFeatureError, MLModelError, MLUnsupportedError
 from .format import layers, load_model, model_bytes, model_hash, model_type, save_model
 from .models import Predictor, build_predictor
-from .network import stopping
+from .network import at_most, stopping
 from .parameters import check_parameters, nested_models, parameter_descriptions
 from .values import MLBatchProvider, MLFeatureProvider, accept_column, as_mapping, default_value, deliver
 
@@ -189,7 +189,8 @@ class MLModel:
                 got = "None" if name in rows[lacking] else ", ".join(given) or "nothing"
                 raise MLFeatureError(f"{where}{self.name}: expected input {name!r}, got {got}")
             columns[name] = accept_column(description, values, "input", None if single else range(len(rows)))
-        answers = self._ready().predict(columns, len(rows))
+        with at_most(self.configuration.threads):
+            answers = self._ready().predict(columns, len(rows))
         outputs = self.description.output_descriptions_by_name
         return [
             {name: deliver(description, answers[name][row]) for name, description in outputs.items() if name in answers}

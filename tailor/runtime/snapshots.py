@@ -6,7 +6,8 @@ The file format and its guarantees are ``tailor.persistence``'s (``FORMAT.md``);
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import ParamSpec, TypeVar
@@ -72,7 +73,9 @@ def _take(model: MLModel | MLUpdateContext, base: MLModel | str | os.PathLike[st
     if base is None:
         return FullSnapshot(metadata, model.to_bytes())
     base = _loaded(base)
-    delta = DeltaSnapshot(metadata, base.content_hash, changes_between(read_contents(base.spec), read_contents(model.spec)))
+    with _both_named(f"snapshot of {model.name} against {base.name}"):
+        changes = changes_between(read_contents(base.spec), read_contents(model.spec))
+    delta = DeltaSnapshot(metadata, base.content_hash, changes)
     if _applied(delta, base).content_hash != model.content_hash:
         raise MLSnapshotError(
             f"{model.name}: expected a model that differs from its base {base.name} in weights, examples and labels only, "
@@ -97,8 +100,18 @@ def _restore(snapshot: Snapshot | str | os.PathLike[str], base: MLModel | str | 
 
 
 def _applied(delta: DeltaSnapshot, base: MLModel) -> MLModel:
-    contents = apply_changes(delta, base.content_hash, read_contents(base.spec))
-    return base._changed(lambda spec: write_contents(spec, contents))
+    with _both_named(f"snapshot of {delta.metadata.model} on {base.name}"):
+        contents = apply_changes(delta, base.content_hash, read_contents(base.spec))
+        return base._changed(lambda spec: write_contents(spec, contents))
+
+
+@contextmanager
+def _both_named(who: str) -> Iterator[None]:
+    """Says of which two models it is that their contents do not fit together."""
+    try:
+        yield
+    except (RecordError, MLFormatError) as error:
+        raise MLSnapshotError(f"{who}: {error}") from error
 
 
 def _loaded(base: MLModel | str | os.PathLike[str]) -> MLModel:

@@ -182,3 +182,8 @@ def test_real_drawings_are_learned_from_npz(tailor: Terminal, tmp_path: Path) ->
     assert tailor("update", model, "--data", tmp_path / "teach.npz", "--output", tmp_path / "t.mlmodel") == 0
     assert tailor("predict", tmp_path / "t.mlmodel", "--data", tmp_path / "judge.npz", "--output", tmp_path / "a.jsonl", "--json") == 0
     assert json.loads(tailor.out)["share"] > 0.45  # one in ten by chance
+
+
+def test_a_classifier_that_knows_no_labels_yet_says_so(tailor: Terminal, tmp_path: Path) -> None:
+    assert tailor("predict", drawings(tmp_path / "d.mlmodel"), "--input", f"drawing={picture(tmp_path / 'p.png', 1, 2, 3, 4)}") == 0
+    assert [line.split() for line in tailor.out.splitlines()[1:]] == [["label", "nobody"], ["labelProbs", "nothing"]]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.models import Terminal, neighbors, regression
+from tests.cli.models import Terminal, drawings, neighbors, regression
 from tests.places import shared_model
 
 DATA = '{"x": [1, 0], "y_true": [2]}\n'
@@ -22,6 +22,7 @@ FAILURES: list[tuple[str, list[str], int, str]] = [
     ("an empty model", ["inspect", "empty.mlmodel"], 1, "empty.mlmodel"),
     ("no such input", ["predict", "r.mlmodel", "--input", "z=1"], 1, "--input z: the model has no such input; it has 'x'"),
     ("a wrong shape", ["predict", "r.mlmodel", "--input", "x=[1, 2, 3]"], 1, "'x': expected a float32 multi-array of shape [2]"),
+    ("no such image", ["predict", "i.mlmodel", "--input", "drawing=no.png"], 1, "--input drawing: expected an image 2x2 grayscale, got"),
     ("no equals sign", ["predict", "r.mlmodel", "--input", "x"], 2, "expected NAME=VALUE, got 'x'"),
     ("input and data", ["predict", "r.mlmodel", "--input", "x=[1,2]", "--data", "d.jsonl"], 2, "either --input"),
     ("neither", ["predict", "r.mlmodel"], 2, "either --input"),
@@ -48,6 +49,7 @@ def test_a_failure_is_one_message_and_a_code(
     monkeypatch.chdir(tmp_path)
     regression(Path("r.mlmodel"))
     neighbors(Path("n.mlmodel"))
+    drawings(Path("i.mlmodel"))
     Path("d.jsonl").write_text(DATA)
     Path("empty.mlmodel").write_bytes(b"")
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
@@ -87,7 +89,7 @@ def test_help_says_what_the_exit_codes_mean_and_gives_examples(tailor: Terminal)
     assert tailor("--help") == 0
     assert "130 interrupted" in tailor.out
     assert "..." not in tailor.out.partition("Commands:")[2]
-    for command in ("inspect", "predict", "update", "snapshot", "restore"):
+    for command in ("inspect", "predict", "profile", "update", "snapshot", "restore"):
         assert command in tailor.out
         assert tailor(command, "--help") == 0
         assert f"Example: tailor {command} " in tailor.out
@@ -109,6 +111,23 @@ def test_a_mistake_of_ours_is_told_without_a_traceback(tailor: Terminal, tmp_pat
     assert tailor.err.startswith("tailor: unexpected LookupError: lost")
     with pytest.raises(LookupError):
         tailor("--traceback", "inspect", tmp_path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a signal to interrupt another process with")
+def test_an_interruption_during_the_imports_ends_quietly(tmp_path: Path) -> None:
+    """The child's NumPy is a file that says so and waits for ever."""
+    (tmp_path / "numpy.py").write_text("import sys\nprint('importing', flush=True)\nsys.stdin.read()\n")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    command, root = [sys.executable, "-m", "tailor_command", "--version"], Path(__file__).resolve().parents[2]
+    with subprocess.Popen(
+        command, cwd=root, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "importing\n"
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=60)
+        assert (process.stdout.read(), process.stderr.read() if process.stderr else "") == ("", "tailor: interrupted\n")
+    assert process.returncode == 130
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a signal to interrupt another process with")

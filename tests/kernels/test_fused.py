@@ -1,14 +1,13 @@
-"""What a fused convolution answers, against PyTorch; and that neither parts nor those who do them show."""
+"""What a fused convolution answers, against PyTorch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tailor.kernels import FUSED_CONVOLUTION, OPS, SHARED_POOLING, Array, Shape, fused
+from tailor.kernels import FUSED_CONVOLUTION, Array
 
 SLIDING: dict[str, tuple[tuple[int, int, int, int], tuple[int, int, int, int], dict[str, Any]]] = {
     "large": ((2, 32, 40, 40), (96, 32, 3, 3), {"padding": "same", "stride": (1, 1)}),
@@ -29,21 +28,6 @@ def numbers(*shape: int) -> Array:
     return np.random.default_rng(shape).standard_normal(shape, np.float32)
 
 
-class Backwards:
-    """A crew that does parts last to first, and gives out memory that is full of NaN."""
-
-    def __init__(self) -> None:
-        self.total = 0
-
-    def share(self, work: Callable[[int], object], total: int) -> None:
-        self.total = total
-        for part in reversed(range(total)):
-            work(part)
-
-    def empty(self, shape: Shape) -> Array:
-        return np.full(shape, np.nan, np.float32)
-
-
 def by_torch(x: Array, w: Array, bias: Array, sliding: dict[str, Any]) -> Array:
     torch = pytest.importorskip("torch", reason="needs PyTorch, an independent source of answers")
     amounts = (1, 1, 1, 1) if sliding.get("padding") == "same" else sliding.get("amounts", (0, 0, 0, 0))
@@ -60,18 +44,12 @@ def test_the_answer_is_that_of_the_layers_one_by_one(case: str) -> None:
     plain = by_torch(x, w, bias, sliding)
     other = numbers(*plain.shape)
     for adding in (None, {"alpha": 0.0}):
-        crew = Backwards()
         arrays = (x, w, bias) if adding is None else (x, other, w, bias)
         attributes = {"adding": adding, "limits": (-0.5, 6.0), **sliding}
-        y = FUSED_CONVOLUTION.forward(*arrays, crew=crew, **attributes)
+        y = FUSED_CONVOLUTION.forward(*arrays, **attributes)
         wanted = np.clip(plain if adding is None else plain + other, -0.5, 6.0)
         assert y.dtype == np.float32 and y.shape == FUSED_CONVOLUTION.shape(*(a.shape for a in arrays), **attributes)
         np.testing.assert_allclose(y, wanted, rtol=1e-4, atol=1e-4)
-        np.testing.assert_array_equal(y, FUSED_CONVOLUTION.forward(*arrays, **attributes))
-        parts = crew.total
-        alone = FUSED_CONVOLUTION.forward(x[:1], *((other[:1],) if adding else ()), w, bias, crew=crew, **attributes)
-        np.testing.assert_array_equal(y[:1], alone)
-        assert parts >= len(x) or case in ("small examples", "groups") or len(x) * w.size * plain[0, 0].size < 2 * fused.PART_WORK
 
 
 def test_what_is_added_may_be_broadcast_and_float64_stays() -> None:
@@ -85,22 +63,6 @@ def test_what_is_added_may_be_broadcast_and_float64_stays() -> None:
         assert y.dtype == kind
         wanted = np.maximum(by_torch(x[:, 0], w, bias, {}) + other, 0)[:, None]
         np.testing.assert_allclose(y, wanted, rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.parametrize("kind", ["max", "average", "l2"])
-def test_a_shared_pooling_is_a_pooling(kind: str) -> None:
-    x, crew = numbers(2, 64, 40, 40), Backwards()
-    attributes = {"kind": kind, "kernel": (3, 3), "stride": (2, 2), "amounts": (1, 1, 1, 1)}
-    np.testing.assert_array_equal(SHARED_POOLING.forward(x, crew=crew, **attributes), OPS["pooling"].forward(x, **attributes))
-    assert crew.total > 1
-
-
-@pytest.mark.parametrize("total", [1, 2, 3, 7, 64])
-@pytest.mark.parametrize("most", [1, 2, 3, 6, 16])
-def test_parts_are_powers_of_two_that_leave_nothing_out(total: int, most: int) -> None:
-    parts = fused._even(total, most)
-    assert len(parts) in (1, 2, 4, 8, 16) and len(parts) <= max(1, min(total, most)) < 2 * len(parts)
-    assert [number for begin, end in parts for number in range(begin, end)] == list(range(total))
 
 
 def test_no_layer_of_a_file_is_read_as_a_fused_one() -> None:

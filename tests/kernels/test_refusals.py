@@ -141,7 +141,7 @@ def test_the_tables_messages_are_otherwise_read(op: str, changes: dict[str, Any]
     read(op, changes)
 
 
-@pytest.mark.parametrize(("index", "got"), [(5.0, "5"), (-1.0, "-1"), (4.5, "4.5"), (np.nan, "nan"), (np.inf, "inf")])
+@pytest.mark.parametrize(("index", "got"), [(5.0, "5"), (-1.0, "-1"), (2.5, "2.5"), (np.nan, "nan"), (np.inf, "inf")])
 def test_an_embedding_refuses_indices_it_has_not(index: float, got: str) -> None:
     x, w = np.array([0.0, index]).reshape(2, 1, 1, 1), np.zeros((3, 5))
     with pytest.raises(ValueError, match=f"expected indices from 0 to 4, got {got}$"):

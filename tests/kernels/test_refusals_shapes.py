@@ -18,6 +18,7 @@ UPDATE = {"mode": "update"}
 SHAPES: list[tuple[str, list[tuple[int, ...]], dict[str, Any], str]] = [
     ("transpose", [(3, 2)], {"axes": (0, 2)}, "an order of the 2 axes of an input of shape [3, 2], got [0, 2]"),
     ("transpose", [(3, 2)], {"axes": (0,)}, "an order of the 2 axes"),
+    ("transpose", [(1, 2)], {"axes": (0, 1, 2)}, "an order of the 2 axes"),
     ("squeeze", [(3, 1)], {"axes": (0,)}, "length 1 along axes [0], got shape [3, 1]"),
     ("squeeze", [(3, 1)], {"axes": (2,)}, "an axis from -2 to 1 of an input of 2 axes, got 2"),
     ("squeeze", [(3, 1)], {"axes": (1, -1)}, "axes that differ, got [1, -1]"),

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tailor.kernels import HAVE_NUMBA, Array, direct, pools, sampling, window
+from tailor.kernels import HAVE_NUMBA, Array, pools, sampling, window
 from tailor.kernels import optimizers as steps
 from tailor.kernels.jit import Kernel, plain
 from tailor.kernels.layers import activation, lstm_gates
@@ -61,28 +61,6 @@ def test_windows(dtype: str) -> None:
         agree(window._col2im, cols, *windows.stride, *windows.dilation, np.zeros_like(x), changed=(5,))
 
 
-@needs_numba
-@pytest.mark.parametrize("adds", [False, True])
-@pytest.mark.parametrize("limits", [(-np.inf, np.inf), (0.0, 1.0)])
-def test_direct_convolutions(adds: bool, limits: tuple[float, float], monkeypatch: pytest.MonkeyPatch) -> None:
-    random = np.random.default_rng(8)
-    low, high = map(np.float32, limits)
-    for windows, (_, c, h, w) in sliding(60):
-        numbers = (*windows.kernel, *windows.stride, *windows.dilation, *windows.begin)
-        x, other, out = (random.standard_normal(s).astype("f4") for s in ((c, h, w), (4 * c, *windows.count), (4 * c, *windows.count)))
-        x[0, 0, 0] = np.nan
-        many, one = (random.standard_normal((4 * c, n * windows.kernel[0] * windows.kernel[1])).astype("f4") for n in (c, 1))
-        bias = random.standard_normal(4 * c).astype("f4")
-        channels, rows = (1, 4 * c), (windows.count[0] // 3, windows.count[0])
-        agree(direct.depthwise, x, one, bias, other, adds, (low, high), numbers, channels, rows, out, changed=(9,))
-        whole, apart = out.copy(), out.copy()  # two libraries add products in an order of their own: not bit for bit
-        direct.multiply(x, many, bias, other, adds, (low, high), numbers, channels, rows, whole)
-        direct.multiply.twin(x, many, bias, other, adds, (low, high), numbers, channels, rows, apart)
-        np.testing.assert_allclose(whole, apart, rtol=1e-5, atol=1e-5)
-        np.testing.assert_array_equal(whole[0], out[0])
-
-
-@needs_numba
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 @pytest.mark.parametrize("values", [range(3), EDGES], ids=["ties", "edges"])
 def test_pools(dtype: str, values: Any) -> None:
@@ -221,6 +199,6 @@ def test_plain_copies_only_what_a_loop_would_be_compiled_for_again() -> None:
 
 def test_every_loop_is_compared() -> None:
     compared = {window._im2col, window._col2im, pools._max_pool, pools._max_pool_back, pools._sum_pool, pools._sum_pool_back}
-    compared |= {direct.multiply, direct.depthwise, pools._max_of_four, pools._max_of_four_back, activation._relu, activation._relu_back}
+    compared |= {pools._max_of_four, pools._max_of_four_back, activation._relu, activation._relu_back}
     compared |= {lstm_gates.usual_step}
     assert set(KERNELS) == compared | {steps._descend, steps._roll, steps._adapt, sampling._bilinear}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -30,36 +28,6 @@ def embedding() -> Model:
     return load_model(shared_model("TinyDrawingEmbedding.mlmodel"))
 
 
-def embedded_by_torch(torch: Any, network: Any, images: Array) -> Array:
-    """The layers of the embedding, one by one, in PyTorch."""
-    functional = torch.nn.functional
-
-    def weights(message: Any, *shape: int) -> Any:
-        return torch.tensor(np.frombuffer(b"".join(message.floatValue), "<f4").reshape(shape).copy())
-
-    values = {"drawing": torch.tensor(images[:, None].astype(np.float32))}
-    for layer in network.layers:
-        x = values[layer.input[0]]
-        match layer.WhichOneof("layer"):
-            case "convolution":
-                convolution = layer.convolution
-                kernel = weights(convolution.weights, convolution.outputChannels, convolution.kernelChannels, 3, 3)
-                y = functional.conv2d(x, kernel, weights(convolution.bias, -1), padding="same")
-            case "activation":
-                y = functional.relu(x)
-            case "pooling":
-                y = functional.max_pool2d(x, 2, 2)
-            case "flatten":
-                y = x.permute(0, 2, 3, 1).flatten(1)
-            case "innerProduct":
-                product = layer.innerProduct
-                kernel = weights(product.weights, product.outputChannels, product.inputChannels)
-                y = functional.linear(x, kernel, weights(product.bias, -1))
-        values[layer.output[0]] = y
-    answer: Array = values["embedding"].numpy()
-    return answer
-
-
 def test_the_front_is_the_embedding_network(classifier: Model, embedding: Model, digits: tuple[Array, list[str]]) -> None:
     images, labels = digits[0][:50], digits[1][:50]
     front = frozen_front(classifier, "drawing")
@@ -72,14 +40,6 @@ def test_the_front_is_the_embedding_network(classifier: Model, embedding: Model,
     np.testing.assert_array_equal(columns["embedding"], alone)
     assert np.asarray(alone).shape == (50, 128)
     assert np.asarray(alone).dtype == np.float32
-
-
-def test_the_embedding_agrees_with_pytorch(embedding: Model, digits: tuple[Array, list[str]]) -> None:
-    torch = pytest.importorskip("torch", reason="compared with PyTorch")
-    images = digits[0][:50]
-    made = build_predictor(embedding, {}, "embedding").predict({"drawing": images}, 50)["embedding"]
-    expected = embedded_by_torch(torch, embedding.neuralNetwork, images)
-    np.testing.assert_allclose(made, expected, rtol=1e-4, atol=1e-5 * float(np.abs(expected).max()))
 
 
 def test_untaught_it_answers_unknown(classifier: Model, digits: tuple[Array, list[str]]) -> None:

@@ -141,11 +141,11 @@ def test_contradictions_in_the_message_are_refused(spoil: Callable[[Model], None
         ({}, "knn: input 'input': expected a value, got none"),
         (
             {"input": np.zeros((2, 3), np.float32)},
-            r"knn: input 'input': expected 2 numbers as the samples have, got shape \[3\] \(example 0\)",
+            r"example 0: knn: input 'input': expected 2 numbers as the samples have, got shape \[3\]",
         ),
-        ({"input": [np.zeros(2), np.zeros((1, 5))]}, r"expected 2 numbers as the samples have, got shape \[1, 5\] \(example 1\)"),
-        ({"input": np.array([[0, 0], [np.nan, 1]])}, r"knn: input 'input': expected finite numbers, got nan at \[0\] \(example 1\)"),
-        ({"input": np.array([[0, 0], [0, 1e39]])}, r"expected finite numbers, got inf at \[1\] \(example 1\)"),
+        ({"input": [np.zeros(2), np.zeros((1, 5))]}, r"example 1: knn: .*expected 2 numbers as the samples have, got shape \[1, 5\]"),
+        ({"input": np.array([[0, 0], [np.nan, 1]])}, r"example 1: knn: input 'input': expected finite numbers, got nan at \[0\]"),
+        ({"input": np.array([[0, 0], [0, 1e39]])}, r"example 1: knn: .*expected finite numbers, got inf at \[1\]"),
     ],
 )
 def test_vectors_that_do_not_fit_are_refused(columns: dict[str, Any], message: str) -> None:
@@ -206,7 +206,7 @@ def test_a_label_of_another_type_is_refused_and_the_whole_step_with_it(default: 
     model = classifier([], [], default=default)
     learner = build_learner(model, "knn")
     good = default if isinstance(default, str) else np.int64(default)
-    with pytest.raises(MLFeatureError, match=rf"knn: {message}.*\(example 1\)"):
+    with pytest.raises(MLFeatureError, match=rf"example 1: knn: {message}"):
         learner.step({"input": np.zeros((2, 2), np.float32), "label": [good, wrong]}, 2, None)
     learner.writer()(model)
     assert predict(model, [[0, 0]]) == ([default], [{}])

@@ -111,6 +111,12 @@ def test_a_value_of_a_block_that_did_not_run_is_missed_by_name() -> None:
         ask(spec, x=[3], c=[0])
 
 
+@pytest.mark.parametrize("times", [2, 3, 4, 7])
+def test_a_copy_may_overwrite_a_name_any_number_of_times(times: int) -> None:
+    lines = [line for turn in range(times) for line in (f"next{turn} = add(y 1)", f"y = copy(next{turn})")]
+    assert ask(network("y = copy(x)", *lines), x=[3]) == [3 + times]
+
+
 def test_a_copy_overwrites_for_those_after_it_only() -> None:
     spec = network(
         "old = add(a 0)", "twice = multiply(a 2)", "a = copy(twice)", "new = add(a 0)", "x = copy(a)", "y = add(x old)", inputs="x a"

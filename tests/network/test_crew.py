@@ -1,4 +1,4 @@
-"""Parts are all done whoever comes; memory is used again only when nobody has it any more."""
+"""Mates come when they are free; memory is used again only when nobody has it any more."""
 
 from __future__ import annotations
 
@@ -7,40 +7,26 @@ import threading
 import numpy as np
 import pytest
 
-from tailor.runtime.network import mates, shared_crew
+from tailor.runtime.network import mates
 from tailor.runtime.network.crew import COUNTED, NetworkCrew, Shelf
 
 
 @pytest.mark.parametrize("spare", [0, 1, 3])
-@pytest.mark.parametrize("total", [0, 1, 2, 50])
-def test_each_part_is_done_once(spare: int, total: int) -> None:
-    done: list[int] = []
-    crew = NetworkCrew()
-    with mates(spare):
-        crew.share(done.append, total)
-    assert sorted(done) == list(range(total))
-    assert f"{min(spare, max(0, total - 1))} mates" in repr(crew)
+def test_mates_are_asked_and_the_caller_works_too(spare: int) -> None:
+    """Each call waits until all have begun: fewer threads would wait for ever."""
+    everyone, here, told = threading.Barrier(spare + 1, timeout=30), [], []
 
-
-def test_mates_do_take_parts() -> None:
-    """Each part waits until the other has begun: one thread alone would wait for ever."""
-    both = threading.Barrier(2, timeout=30)
-    with mates(1):
-        shared_crew().share(lambda part: both.wait(), 2)
-    assert both.n_waiting == 0
-
-
-@pytest.mark.parametrize("spare", [0, 2])
-def test_a_failure_is_the_callers(spare: int) -> None:
-    def work(part: int) -> None:
-        if part == 3:
-            raise ValueError("part 3")
+    def work(threads: int) -> None:
+        told.append(threads)
+        here.append(threading.get_ident())
+        everyone.wait()
 
     crew = NetworkCrew()
-    with mates(spare):
-        for _ in range(2):  # the mates live on
-            with pytest.raises(ValueError, match="part 3"):
-                crew.share(work, 8)
+    for _ in range(2):  # the mates live on
+        with mates(spare):
+            crew.gather(work)
+    assert threading.get_ident() in here and set(told) == {spare + 1}
+    assert f"{spare} mates" in repr(crew)
 
 
 @pytest.mark.skipif(not COUNTED, reason="buffers are kept only where references are counted, in CPython with its lock")

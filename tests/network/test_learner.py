@@ -141,20 +141,20 @@ def test_a_classifier_learns_from_labels(labels: list[Any]) -> None:
     by_label = NetworkLearner(spec, "m", 1).step({"image": batch, "classLabel": [labels[i] for i in classes]}, 16, ADAM)
     probabilities = [list(row.values()) for row in NetworkPredictor(spec, "m").predict({"image": batch}, 16)["scores"]]
     np.testing.assert_allclose(by_label, -np.log([row[i] for row, i in zip(probabilities, classes, strict=True)]), rtol=1e-5)
-    with pytest.raises(MLFeatureError, match="training input 'classLabel', example 1 of .* expected one of the class labels .* got 'cow'"):
+    with pytest.raises(MLFeatureError, match="example 1: training input 'classLabel': expected one of the class labels .* got 'cow'"):
         NetworkLearner(spec, "m", 1).step({"image": batch[:2], "classLabel": [labels[0], "cow"]}, 2, ADAM)
 
 
 @pytest.mark.parametrize(("wrong", "got"), [(3, "3"), (-1, "-1"), (0.5, "0.5"), (np.nan, "nan")])
 def test_a_class_index_outside_the_classes_is_refused(wrong: float, got: str) -> None:
     learner = NetworkLearner(teach(digits_builder()), "m", 1)
-    with pytest.raises(MLFeatureError, match=f"'scores_true', example 1 of .* expected a class index from 0 to 2, got {got}"):
+    with pytest.raises(MLFeatureError, match=f"example 1: training input 'scores_true': expected a class index from 0 to 2, got {got}"):
         learner.step({"image": images(2), "scores_true": np.array([[0], [wrong]])}, 2, ADAM)
 
 
 def test_a_target_of_another_size_is_refused() -> None:
     learner = NetworkLearner(linear(), "m", 1)
-    with pytest.raises(MLFeatureError, match="'y_true', example 0 of the mini-batch: expected 2 numbers, .* got 3"):
+    with pytest.raises(MLFeatureError, match="example 0: training input 'y_true': expected 2 numbers, .* got 3"):
         learner.step({"x": np.ones((1, 3)), "y_true": np.ones((1, 3))}, 1, SGD(0.1))
     with pytest.raises(MLFeatureError, match="training input 'y_true': expected the target of the loss, got nothing"):
         learner.step({"x": np.ones((1, 3))}, 1, SGD(0.1))
@@ -166,7 +166,7 @@ def test_a_loss_that_is_not_finite_changes_nothing() -> None:
     learner.step({"x": x, "y_true": t}, 80, SGD(0.1, 0.9))
     before = {name: array.copy() for name, array in {**learner.parameters, **learner.slots}.items()}
     x[70] = 1e38
-    with pytest.raises(MLUpdateError, match="example 70 of the mini-batch: expected a finite loss, got inf"):
+    with pytest.raises(MLUpdateError, match="example 70: expected a finite loss, got inf"):
         learner.step({"x": x, "y_true": t}, 80, SGD(0.1, 0.9))
     assert learner.steps == 1
     for name, array in {**learner.parameters, **learner.slots}.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -40,16 +39,6 @@ def mnist_losses() -> list[float]:
 
 def test_the_first_losses_of_a_real_update() -> None:
     assert mnist_losses()[:5] == pytest.approx(FIRST_LOSSES, rel=1e-3)
-
-
-@pytest.fixture
-def torch() -> Iterator[Any]:
-    """PyTorch with one thread: its threads wait busily for one another, which is slow wherever a core is taken."""
-    torch = pytest.importorskip("torch", reason="compares with PyTorch, which is not installed")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield torch
-    torch.set_num_threads(threads)
 
 
 def test_an_epoch_of_a_real_update_like_pytorch(torch: Any) -> None:
@@ -126,47 +115,6 @@ def test_a_real_regressor_learns_as_worked_out_in_numpy() -> None:
     assert np.mean(means[-16:]) < 0.5 * np.mean(means[:16])
 
 
-def like_pytorch(torch: Any, spec: Any, images: Array) -> Array:
-    """The layers of a chain, one after the other, as PyTorch has them."""
-    functional = torch.nn.functional
-    x = torch.tensor(images.astype(np.float32))
-
-    def tensors(params: Any, *shape: int, outputs: int) -> tuple[Any, Any]:
-        return tuple(torch.tensor(np.array(decode_weights(*part))) for part in ((params.weights, shape), (params.bias, (outputs,))))
-
-    for record in layers(spec.neuralNetwork):
-        params = record.params
-        if record.kind == "convolution" and params.isDeconvolution:
-            w, b = tensors(params, params.kernelChannels, params.outputChannels, *params.kernelSize, outputs=params.outputChannels)
-            border = params.valid.paddingAmounts.borderAmounts[0].startEdgeSize
-            x = functional.conv_transpose2d(x, w, b, stride=tuple(params.stride), padding=border)
-        elif record.kind == "convolution":
-            w, b = tensors(params, params.outputChannels, params.kernelChannels, *params.kernelSize, outputs=params.outputChannels)
-            x = functional.conv2d(x, w, b, padding=params.WhichOneof("ConvolutionPaddingType"))
-        elif record.kind == "pooling":
-            x = functional.max_pool2d(x, 2)
-        elif record.kind == "flatten":
-            x = x.permute(0, 2, 3, 1).flatten(1)  # channels last
-        elif record.kind == "innerProduct":
-            x = functional.linear(x, *tensors(params, params.outputChannels, params.inputChannels, outputs=params.outputChannels))
-        else:
-            x = functional.leaky_relu(x, getattr(params, "alpha", 0.0))
-    answer: Array = x.numpy()
-    return answer
-
-
-def test_a_real_embedding_like_pytorch(torch: Any) -> None:
-    spec = load_model(shared_model("TinyDrawingEmbedding.mlmodel"))
-    drawings = digits()[0][:100]
-    expected = like_pytorch(torch, spec, drawings[:, None])
-    predictor = NetworkPredictor(spec, "TinyDrawingEmbedding")
-    made = np.asarray(predictor.predict({"drawing": drawings}, 100)["embedding"])
-    assert (made.shape, made.dtype) == ((100, 128), np.float32)
-    np.testing.assert_allclose(made, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
-    alone = np.concatenate([np.asarray(predictor.predict({"drawing": drawings[i : i + 1]}, 1)["embedding"]) for i in range(5)])
-    np.testing.assert_allclose(alone, made[:5], rtol=1e-4, atol=1e-5 * np.abs(expected).max())
-
-
 def test_a_real_classifier_reads_digits() -> None:
     pixels, labels = digits()
     predictor = NetworkPredictor(load_model(shared_model("MNIST_classifier.mlmodel")), "MNIST_classifier")
@@ -181,12 +129,3 @@ def test_a_real_image_network_gives_its_input_back() -> None:
     image = np.random.default_rng(0).integers(0, 256, (1, 256, 256, 3), dtype=np.uint8)
     made = NetworkPredictor(spec, "Image2Image").predict({spec.description.input[0].name: image}, 1)
     np.testing.assert_array_equal(made[spec.description.output[0].name], image)
-
-
-def test_a_real_image_enlarger_like_pytorch(torch: Any) -> None:
-    spec = load_model(shared_model("Waifu2xUpscale.mlmodel"))
-    images = np.random.default_rng(0).random((2, 3, 30, 26))
-    expected = like_pytorch(torch, spec, images)
-    made = np.asarray(NetworkPredictor(spec, "Waifu2x").predict({"input": images}, 2)["conv7"])
-    assert (made.shape, made.dtype) == ((2, 3, 2 * (30 - 14), 2 * (26 - 14)), np.float64)
-    np.testing.assert_allclose(made, expected, rtol=1e-4, atol=1e-5)

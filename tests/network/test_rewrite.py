@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tailor.kernels import FUSED_CONVOLUTION, OPS, Array
-from tailor.runtime.network import Graph, Node, fold_batchnorms, fuse, make_plan, mates, shared_crew
+from tailor.runtime.network import Graph, Node, fold_batchnorms, fuse, make_plan, mates
 
 RNG = np.random.default_rng(3)
 STATISTICS = {name: RNG.uniform(0.5, 2.0, 6).astype(np.float32) for name in ("gamma", "beta", "mean", "variance")}
@@ -98,7 +98,7 @@ FUSED = {
 @pytest.mark.parametrize("stacked", [False, True])
 def test_fused_nodes_give_the_same_answers(case: str, stacked: bool) -> None:
     graph, names = FUSED[case]
-    fused = fuse(graph, shared_crew())
+    fused = fuse(graph)
     assert sorted(node.name for node in fused.nodes) == sorted(names)
     assert any(node.op is FUSED_CONVOLUTION for node in fused.nodes)
     x = RNG.normal(size=(3, 4, 9, 8)).astype(np.float32)
@@ -111,9 +111,9 @@ def test_fused_nodes_give_the_same_answers(case: str, stacked: bool) -> None:
 
 
 def test_deconvolutions_and_weights_from_outside_are_not_fused() -> None:
-    turned = fuse(network(deconvolution=True), shared_crew())
+    turned = fuse(network(deconvolution=True))
     given = Node("c", "convolution", OPS["convolution"], ("x", "w"), ("y",), {})
-    outside = fuse(Graph(("x", "w"), ("y",), (given,), {}), shared_crew())
+    outside = fuse(Graph(("x", "w"), ("y",), (given,), {}))
     assert all(node.op is not FUSED_CONVOLUTION for graph in (turned, outside) for node in graph.nodes)
 
 
@@ -128,9 +128,10 @@ def test_mates_change_no_bit() -> None:
         Node("s", "add", OPS["add"], ("b", "x"), ("s",), {"alpha": 0.0}),
         Node("p", "pooling", OPS["pooling"], ("s",), ("y",), {"kind": "max", "kernel": (2, 2), "stride": (1, 1)}),
     )
-    graph = fuse(Graph(("x",), ("y",), nodes, weights), shared_crew())
+    graph = fuse(Graph(("x",), ("y",), nodes, weights))
     images = [RNG.normal(size=(64, 48, 48)).astype(np.float32) for _ in range(3)]
-    plan = make_plan(graph, {"x": images[0].shape})
+    plan = make_plan(graph, {"x": images[0].shape}, packed={})
+    assert len(plan.calls) == 1
     alone = [plan.run({"x": x}, stacked=False)["y"] for x in images]
     with mates(2):
         shared = [plan.run({"x": x}, stacked=False)["y"] for x in images]

@@ -379,6 +379,13 @@ async def test_a_loss_that_is_not_finite_fails_the_task_naming_epoch_and_batch()
         await MLUpdateTask(regression_model(), MLArrayBatchProvider(x))
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_an_error_in_a_shuffled_mini_batch_names_the_examples_number_in_the_data(seed: int) -> None:
+    examples = MLArrayBatchProvider(rows(x=[3e38, 3e38]))
+    with pytest.raises(MLUpdateError, match=r"epoch 0, mini-batch [01]: example 5: expected a finite loss"):
+        await MLUpdateTask(regression_model(), examples, configured(SHUFFLE=True, SEED=seed))
+
+
 def test_what_cannot_be_trained_is_refused_at_construction() -> None:
     still = regression_model()
     spec = type(still.spec)()

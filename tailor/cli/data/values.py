@@ -18,7 +18,11 @@ def from_json(description: MLFeatureDescription, value: object, folder: Path, wh
 
     Raises ``MLFeatureError``, which ``where`` begins, for lists that are no array and for paths without a file.
     """
-    named = f"{where}, {description.name!r}"
+    return _given(description, value, folder, f"{where}, {description.name!r}")
+
+
+def _given(description: MLFeatureDescription, value: object, folder: Path, named: str) -> object:
+    """``from_json`` for a feature that ``named`` names already."""
     if description.type is MLFeatureType.IMAGE and isinstance(value, str):
         return _existing(folder / value, description, named)
     if description.type is MLFeatureType.MULTI_ARRAY and isinstance(value, str) and value.endswith(".npy"):
@@ -42,13 +46,13 @@ def from_text(description: MLFeatureDescription, text: str, where: str) -> objec
     if description.type is MLFeatureType.DOUBLE:
         return number(text, description, where)
     if description.type is MLFeatureType.IMAGE or (description.type is MLFeatureType.MULTI_ARRAY and text.endswith(".npy")):
-        return from_json(description, text, Path(), where)
+        return _given(description, text, Path(), where)
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
         files = " or the path of an .npy file" if description.type is MLFeatureType.MULTI_ARRAY else ""
         raise _unfit(description, where, f"{text!r}, which is not JSON{files}") from None
-    return from_json(description, value, Path(), where)
+    return _given(description, value, Path(), where)
 
 
 def number(text: str, description: MLFeatureDescription, where: str) -> float:

@@ -149,8 +149,9 @@ def _count(end: np.floating[Any], start: np.floating[Any], step: np.floating[Any
         raise ValueError(f"expected finite ends and a step other than 0, got {start:g} to {end:g} by {step:g}")
     with np.errstate(over="ignore"):
         steps = float((end - start) / step)
-    check_elements((int(min(max(np.ceil(steps), 0), 2.0**62)),))
-    return max(int(np.ceil(steps)), 0)
+    count = int(min(max(np.ceil(steps), 0), 2.0**62))  # ends that are far apart come to infinity, either way
+    check_elements((count,))
+    return count
 
 
 OPS = (

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..op import Array, Attributes, Decode, Op, Reading, Shape, from_the_end
 from .channels import check_rank
+from .whole import whole
 
 
 def inner_product(x: Array, w: Array, bias: Array | None = None, *, axes: int = 0) -> Array:
@@ -68,7 +69,7 @@ def _read_inner_product(params: Any, decode: Decode) -> Reading:
 def embedding(x: Array, w: Array, bias: Array | None = None) -> Array:
     """Looks up columns of ``w`` ``[O, size]``: ``x`` ``[..., 1, 1, 1]``, indices as floats -> ``[..., O, 1, 1]``; ``bias`` ``[O]``.
 
-    Raises ``ValueError`` for an index outside 0...size - 1, naming it.
+    Raises ``ValueError`` for an index that is not whole or not in 0...size - 1, naming it.
     """
     out = w.T[_indices(x, w.shape[1])]
     if bias is not None:
@@ -91,11 +92,7 @@ def embedding_backward(
 
 
 def _indices(x: Array, size: int) -> Array:
-    flat = x.reshape(-1)
-    wrong = ~((flat >= 0) & (flat <= size - 1))  # this way round, NaN is wrong too
-    if wrong.any():
-        raise ValueError(f"expected indices from 0 to {size - 1}, got {float(flat[wrong][0]):g}")
-    return flat.astype(np.intp)
+    return whole(x.reshape(-1), 0, size - 1)
 
 
 def _embedding_shape(x: Shape, w: Shape, bias: Shape | None = None) -> Shape:
@@ -117,7 +114,7 @@ def _read_embedding(params: Any, decode: Decode) -> Reading:
 def embedding_nd(x: Array, w: Array, bias: Array | None = None) -> Array:
     """Looks up columns of ``w`` ``[O, size]``: ``x`` ``[..., 1]``, indices as floats -> ``[..., O]``; ``bias`` ``[O]``.
 
-    Raises ``ValueError`` for an index outside 0...size - 1, naming it.
+    Raises ``ValueError`` for an index that is not whole or not in 0...size - 1, naming it.
     """
     out = w.T[_indices(x, w.shape[1])].reshape(_embedding_nd_shape(x.shape, w.shape))
     return out if bias is None else out + bias

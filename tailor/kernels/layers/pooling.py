@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..bounds import check_elements
 from ..op import Array, Decode, Op, Reading, Shape, from_the_end
 from ..pools import max_pool, max_pool_back, sum_pool, sum_pool_back
 from ..window import LAST_PIXEL, VALID, Amounts, Pair, Windows, slide
@@ -24,7 +25,7 @@ def pooling(x: Array, *, kind: str, **sliding: Any) -> Array:
     (``"valid"``, ``"same"``, ``"same_top_left"``, ``"include_last_pixel"``), ``amounts`` (top, bottom, left, right),
     ``whole`` (one window over the image), and ``exclude_padding`` (a mean is over pixels of the image only).
     """
-    shape, windows, counts = _plan(x.shape, **sliding)
+    shape, windows, counts = pooling_windows(x.shape, **sliding)
     images = x.reshape(-1, *x.shape[-2:])
     if kind == MAX:
         out = max_pool(images, windows)
@@ -40,7 +41,7 @@ def pooling_backward(g: Array, y: Array, x: Array, *, needs: tuple[bool, ...], k
     """The gradient of ``pooling``: that of a maximum goes to the first pixel that has it; that of a norm is 0 at 0."""
     if not needs[0]:
         return (None,)
-    _, windows, counts = _plan(x.shape, **sliding)
+    _, windows, counts = pooling_windows(x.shape, **sliding)
     size = (x.shape[-2], x.shape[-1])
     images, answers, arriving = x.reshape(-1, *size), y.reshape(-1, *windows.count), g.reshape(-1, *windows.count)
     if kind == MAX:
@@ -54,7 +55,7 @@ def pooling_backward(g: Array, y: Array, x: Array, *, needs: tuple[bool, ...], k
 
 
 @lru_cache(maxsize=256)
-def _plan(
+def pooling_windows(
     x: Shape,
     *,
     kernel: Pair,
@@ -67,6 +68,7 @@ def _plan(
     """The answer's shape, the windows, and how many pixels a mean over each is divided by, ``[H', W']``."""
     check_rank(x, 3)
     size = (x[-2], x[-1])
+    check_elements((size[0] + amounts[0] + amounts[1], size[1] + amounts[2] + amounts[3]))
     windows = Windows(size, (1, 1), (1, 1), (0, 0), (1, 1)) if whole else slide(size, kernel, stride, (1, 1), padding, amounts)
     # Padding that counts ends where it was asked to: windows that overhang it (include_last_pixel) are cut off there.
     bottom, right = (amounts[1], amounts[3]) if padding in (VALID, LAST_PIXEL) else windows.room(size)
@@ -76,11 +78,11 @@ def _plan(
 
 
 def _shape(x: Shape, *, kind: str, **sliding: Any) -> Shape:
-    return _plan(x, **sliding)[0]
+    return pooling_windows(x, **sliding)[0]
 
 
 def _work(x: Shape, *, kind: str, **sliding: Any) -> int:
-    shape, windows, _ = _plan(x, **sliding)
+    shape, windows, _ = pooling_windows(x, **sliding)
     return prod(shape) * prod(windows.kernel)
 
 

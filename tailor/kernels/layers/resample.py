@@ -76,7 +76,10 @@ def _upsample_work(x: Shape, **attributes: Any) -> int:
 
 def _read_upsample(params: Any, decode: Decode) -> Reading:
     whole = [max(1, int(factor)) for factor in params.scalingFactor]
-    fractional = np.frombuffer(b"".join(params.fractionalScalingFactor), "<f4")
+    raw = b"".join(params.fractionalScalingFactor)
+    if len(raw) % 4:
+        raise ValueError(f"fractionalScalingFactor: expected a whole number of float32 values, got {len(raw)} bytes")
+    fractional = np.frombuffer(raw, "<f4")
     factors = tuple(float(factor) for factor in fractional) if len(fractional) else tuple(map(float, whole)) or (1.0, 1.0)
     if len(factors) != 2 or (whole and len(fractional)):
         raise ValueError(f"expected two factors, height and width, got {whole} and {fractional.tolist()}")

@@ -15,7 +15,11 @@ from .whole import row
 
 
 def transpose(x: Array, *, axes: tuple[int, ...], examples: int = 0) -> Array:
-    """``x`` with its axes in the order ``axes``, behind the ``examples`` leading ones."""
+    """``x`` with its axes in the order ``axes``, behind the ``examples`` leading ones.
+
+    ``axes`` may be an order of the last axes alone where those before have length 1. The format's comment asks for all of
+    them, its validator does not, and coremltools' ``make_image_input`` names three for the ``[1, C, H, W]`` of an image.
+    """
     return np.transpose(x, _order(x.shape, axes, examples))
 
 
@@ -32,11 +36,11 @@ def transpose_shape(x: Shape, *, axes: tuple[int, ...], examples: int = 0) -> Sh
 
 
 def _order(x: Shape, axes: tuple[int, ...], examples: int) -> list[int]:
-    own = len(x) - examples
-    places = [axis + own if axis < 0 else axis for axis in axes]
-    if sorted(places) != list(range(own)):
-        raise ValueError(f"axes: expected an order of the {own} axes of an input of shape {list(x[examples:])}, got {list(axes)}")
-    return [*range(examples), *(examples + place for place in places)]
+    own, kept = x[examples:], len(x) - len(axes)
+    places = [axis + len(axes) if axis < 0 else axis for axis in axes]
+    if sorted(places) != list(range(len(axes))) or kept < examples or any(size != 1 for size in x[examples:kept]):
+        raise ValueError(f"axes: expected an order of the {len(own)} axes of an input of shape {list(own)}, got {list(axes)}")
+    return [*range(kept), *(kept + place for place in places)]
 
 
 def _read_transpose(params: Any, decode: Decode) -> Reading:

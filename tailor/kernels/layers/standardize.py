@@ -172,7 +172,7 @@ def _read_local_response(params: Any, decode: Decode) -> Reading:
     size, k = int(params.localSize), float(params.k) or 1.0
     if size < 1:
         raise ValueError(f"localSize: expected 1 or more, got {size}")
-    if k < 0:
+    if not k >= 0:  # NaN is wrong too
         raise ValueError(f"k: expected a positive number, got {k}")
     return Reading({"size": size, "alpha": float(params.alpha), "beta": float(params.beta), "k": k}, {})
 

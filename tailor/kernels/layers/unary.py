@@ -108,7 +108,7 @@ def clip_backward(g: Array, y: Array, x: Array, *, needs: tuple[bool, ...], low:
 
 def _read_clip(params: Any, decode: Decode) -> Reading:
     low, high = float(params.minVal), float(params.maxVal)
-    if low > high:
+    if not low <= high:  # NaN is wrong too
         raise ValueError(f"minVal: expected at most maxVal, {high}, got {low}")
     return Reading({"low": low, "high": high}, {})
 

@@ -1,4 +1,7 @@
-"""Whole numbers that arrive as values: indices, sizes, lengths, flags."""
+"""Whole numbers that arrive as values: indices, sizes, lengths, flags.
+
+The format gives no meaning to one that is not whole: rounding or cutting would be a guess, and hide a mistake in the model.
+"""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from .builder import AdamParams, KNearestNeighborsClassifierBuilder, NeuralNetwo
 from .contents import read_contents, write_contents
 from .features import array_feature, dictionary_feature, double_feature, image_feature, int64_feature, sequence_feature, string_feature
 from .floats import read_floats, write_floats
-from .layers import LayerRecord, layers
+from .layers import LayerRecord, every_layer, layers
 from .load import load_model
 from .save import model_bytes, model_hash, save_model
 from .schema.model_pb2 import Model
@@ -26,6 +26,7 @@ __all__ = [
     "dictionary_feature",
     "double_feature",
     "encode_weights",
+    "every_layer",
     "image_feature",
     "int64_feature",
     "layers",

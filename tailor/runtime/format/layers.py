@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -29,18 +29,33 @@ class LayerRecord:
     blocks: Mapping[str, tuple[LayerRecord, ...]] = field(default_factory=dict)
 
 
-def layers(network: Network) -> list[LayerRecord]:
-    """The layers of ``network``, one after the other as they are listed.
+MOST_DEEP = 50
+"""Blocks in one another, at most; a file, of which protobuf reads 100 messages in one another, has fewer."""
 
-    Raises ``MLFormatError`` naming the layer that has no kind, or one that is newer than the schema.
+
+def layers(network: Network, depth: int = 0) -> list[LayerRecord]:
+    """The layers of ``network``, which lies in ``depth`` blocks, one after the other as they are listed.
+
+    Raises ``MLFormatError`` naming the layer that has no kind, or one that is newer than the schema, or one that lies in too
+    many blocks.
     """
-    return [_record(layer, index) for index, layer in enumerate(network.layers)]
+    return [_record(layer, index, depth) for index, layer in enumerate(network.layers)]
+
+
+def every_layer(records: Iterable[LayerRecord]) -> Iterator[LayerRecord]:
+    """``records`` and those in their blocks, all the way down."""
+    for record in records:
+        yield record
+        for block in record.blocks.values():
+            yield from every_layer(block)
 
 
 _BLOCKS = {"branch": ("ifBranch", "elseBranch"), "loop": ("conditionNetwork", "bodyNetwork")}
 
 
-def _record(layer: NeuralNetworkLayer, index: int) -> LayerRecord:
+def _record(layer: NeuralNetworkLayer, index: int, depth: int) -> LayerRecord:
+    if depth > MOST_DEEP:
+        raise MLFormatError(f"layer {layer.name!r}: expected it to lie in at most {MOST_DEEP} blocks in one another, got more")
     kind: str | None = layer.WhichOneof("layer")
     if kind is None:
         raise MLFormatError(f"layer {layer.name!r} (number {index}): expected a kind of layer that the format knows, got none")
@@ -50,5 +65,5 @@ def _record(layer: NeuralNetworkLayer, index: int) -> LayerRecord:
         if function is None:
             raise MLFormatError(f"layer {layer.name!r} (number {index}): expected an activation that the format knows, got none")
         kind, params = f"activation.{function}", getattr(params, function)
-    blocks = {name: tuple(layers(getattr(params, name))) for name in _BLOCKS.get(kind, ()) if getattr(params, name).layers}
+    blocks = {name: tuple(layers(getattr(params, name), depth + 1)) for name in _BLOCKS.get(kind, ()) if getattr(params, name).layers}
     return LayerRecord(layer.name, kind, tuple(layer.input), tuple(layer.output), params, layer.isUpdatable, blocks)

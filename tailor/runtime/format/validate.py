@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 
 from ..errors import MLFormatError
+from .declared import check_sizes
 from .floats import unknown_fields
 from .layers import Network
 from .schema.model_pb2 import FeatureDescription, FunctionDescription, Model, ModelDescription, Pipeline
@@ -21,7 +22,7 @@ NEWEST_VERSION = 10
 def check_model(model: Model, who: str) -> None:
     """Raises ``MLFormatError``, naming ``who`` and the part, unless ``model`` is a Core ML model.
 
-    Checked: a known version; a known type; features with unique names and a type; pipelines of at least one model, named
+    Checked: a known version; a known type; features with unique names, a type and sizes that can be; pipelines of at least one model, named
     uniquely or not at all, each a model too; no two updatable layers of one name.
     """
     version = model.specificationVersion
@@ -91,6 +92,7 @@ def _check_features(features: Sequence[FeatureDescription], who: str) -> None:
             raise MLFormatError(f"{who}: expected a name, got none for number {index}")
         if feature.type.WhichOneof("Type") is None:
             raise MLFormatError(f"{who}: expected a type of {feature.name!r} that the format knows, got none")
+        check_sizes(feature.type, f"{who}: {feature.name!r}")
     _refuse_repeats((feature.name for feature in features), who)
 
 

@@ -66,8 +66,8 @@ class _Interface:
             if np.size(value) != self.dimensions:
                 raise MLFeatureError(
                     f"{self.who}: input {self.vector_name!r}: expected {self.dimensions} numbers as the samples have, "
-                    f"got shape {list(np.shape(value))} (example {row})"
-                )
+                    f"got shape {list(np.shape(value))}"
+                ).of_example(row)
         with np.errstate(over="ignore"):
             if isinstance(column, np.ndarray):
                 rows = column.astype(np.float32, copy=False).reshape(count, self.dimensions)
@@ -76,8 +76,8 @@ class _Interface:
         if not np.isfinite(rows).all():
             row, place = np.argwhere(~np.isfinite(rows))[0]
             raise MLFeatureError(
-                f"{self.who}: input {self.vector_name!r}: expected finite numbers, got {rows[row, place]} at [{place}] (example {row})"
-            )
+                f"{self.who}: input {self.vector_name!r}: expected finite numbers, got {rows[row, place]} at [{place}]"
+            ).of_example(int(row))
         return rows
 
     def labels(self, columns: Columns, count: int) -> list[Label]:
@@ -99,8 +99,8 @@ class _Interface:
         if isinstance(plain, str) and self.label_type is str and _encodes(plain):
             return str(plain)
         raise MLFeatureError(
-            f"{self.who}: training input {self.label_name!r}: expected {_LABEL_WORDS[self.label_type]}, got {value!r} (example {row})"
-        )
+            f"{self.who}: training input {self.label_name!r}: expected {_LABEL_WORDS[self.label_type]}, got {value!r}"
+        ).of_example(row)
 
 
 def _encodes(text: str) -> bool:

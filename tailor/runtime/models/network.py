@@ -10,7 +10,7 @@ import numpy as np
 from tailor.kernels import SGD, Adam, Array, Shape
 
 from ..errors import MLFormatError, MLModelError, MLUpdateError
-from ..format import decode_weights, encode_weights, layers
+from ..format import decode_weights, encode_weights, every_layer, layers
 from ..network import (
     Graph,
     Plans,
@@ -23,7 +23,6 @@ from ..network import (
     lower,
     mates,
     portions,
-    shared_crew,
     shared_team,
 )
 from .family import Column, Columns
@@ -78,9 +77,9 @@ class NetworkPredictor:
         plain = [feature for feature in spec.description.output if feature.name not in (self._label, self._probabilities)]
         self._outputs = [make_output(feature, rank5, who) for feature in plain]
         graph = _graph(spec, [output.name for output in self._outputs] + [self._scores] * classifier, who)
-        graph = fuse(fold_batchnorms(graph.towards(*graph.outputs)), shared_crew())
+        graph = fuse(fold_batchnorms(graph.towards(*graph.outputs)))
         self._inputs = _inputs(spec, graph.inputs, who)
-        self._plans = Plans(graph)
+        self._plans = Plans(graph, programs=True)
         self._who = who
 
     def __repr__(self) -> str:
@@ -93,7 +92,7 @@ class NetworkPredictor:
         answers: list[dict[str, Array]] = []
         stop = asked_to_stop()
         team = shared_team()
-        with mates(team.threads - 1 if len(work) == 1 else 0):  # of several portions each member of the team has one
+        with mates(team.threads // max(1, len(work)) - 1):  # of several portions each member of the team has one
             team.each(lambda number: work[number].run(stop=stop), len(work), answers.append)
         stacked = [portion.stacked for portion in work]
         values = {name: _joined([answer[name] for answer in answers], stacked) for name in self._plans.graph.outputs}
@@ -225,7 +224,7 @@ class NetworkLearner:
         held = {layer: {field: self.parameters[f"{layer}.{field}"].copy() for field in fields} for layer, fields in self._fields.items()}
 
         def write(spec: Any) -> None:
-            for record in layers(_network(spec)):
+            for record in every_layer(layers(_network(spec))):
                 for field, array in held.get(record.name, {}).items():
                     encode_weights(getattr(record.params, field), array, f"layer {record.name!r} {field}")
 

@@ -20,6 +20,7 @@ from tailor.kernels import SGD, Adam, Array
 from ..description import MLModelDescription, describe
 from ..errors import MLFeatureError, MLFormatError
 from ..format import pipeline_of
+from ..network import model_watched
 from ..parameters import nested_models
 from ..values import MLFeatureDescription, MLMultiArrayConstraint, accept_column
 from .family import Column, Columns, Learner, Predictor
@@ -39,7 +40,7 @@ class PipelinePredictor:
         self._spec = spec
         self._who = who
         self._stages = [
-            _Stage(model, f"model {name!r} of {who}", _within(name, parameters), build) for name, model in _named_models(spec, who)
+            _Stage(name, model, f"model {name!r} of {who}", _within(name, parameters), build) for name, model in _named_models(spec, who)
         ]
 
     def predict(self, columns: Columns, count: int) -> dict[str, Column]:
@@ -79,7 +80,8 @@ class PipelinePredictor:
                 for name, description in inputs
                 if name in values.columns or not description.optional
             }
-            values.columns.update(stage.predictor.predict(used, count))
+            with model_watched(stage.name):
+                values.columns.update(stage.predictor.predict(used, count))
             values.declared.update(stage.description.output_descriptions_by_name)
         return values
 
@@ -158,6 +160,7 @@ def _reshaped(column: Array, constraint: MLMultiArrayConstraint) -> Array:
 class _Stage:
     """One model of a pipeline, built and described when it is first needed; several threads may need it at once."""
 
+    name: str
     spec: Any
     who: str
     parameters: Mapping[str, object]

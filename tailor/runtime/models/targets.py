@@ -64,4 +64,4 @@ class Target:
         return int(numbers[0])
 
     def _misfit(self, row: int, expected: str, got: object) -> MLFeatureError:
-        return MLFeatureError(f"training input {self.name!r}, example {row} of the mini-batch: expected {expected}, got {got}")
+        return MLFeatureError(f"training input {self.name!r}: expected {expected}, got {got}").of_example(row)

@@ -79,18 +79,24 @@ class ImageInput:
     def _tensors(self, images: Array) -> Array:
         try:
             tensors = image_to_chw(images, self.order)
-            for step in self.preprocessing:
-                if step.WhichOneof("preprocessor") == "scaler":
-                    scaler = step.scaler
-                    biases = channel_biases(
-                        self.order, red=scaler.redBias, green=scaler.greenBias, blue=scaler.blueBias, gray=scaler.grayBias
-                    )
-                    tensors = scale_and_bias(tensors, scaler.channelScale, biases)
-                elif step.WhichOneof("preprocessor") == "meanImage":
-                    tensors = subtract_mean(tensors, read_floats(step.meanImage, "meanImage"))
+            with np.errstate(over="ignore", invalid="ignore"):  # infinities are answers, no warnings
+                tensors = self._prepared(tensors)
         except ValueError as error:
             raise MLFeatureError(f"input {self.name!r}: {error}") from error
         return tensors[:, None, None] if self.rank5 else tensors[:, None]
+
+    def _prepared(self, tensors: Array) -> Array:
+        """``tensors`` scaled and shifted as the model asks."""
+        for step in self.preprocessing:
+            if step.WhichOneof("preprocessor") == "scaler":
+                scaler = step.scaler
+                biases = channel_biases(
+                    self.order, red=scaler.redBias, green=scaler.greenBias, blue=scaler.blueBias, gray=scaler.grayBias
+                )
+                tensors = scale_and_bias(tensors, scaler.channelScale, biases)
+            elif step.WhichOneof("preprocessor") == "meanImage":
+                tensors = subtract_mean(tensors, read_floats(step.meanImage, "meanImage"))
+        return tensors
 
 
 def make_input(feature: Any, network: Any, only_image: bool, who: str) -> ArrayInput | ImageInput:
@@ -144,6 +150,8 @@ class Output:
             if tensors.size != total:
                 raise MLModelError(f"output {self.name!r}: expected one number, got a value of shape {list(tensors.shape[1:])}")
             numbers = tensors.reshape(total)
+            if self.kind == "int64Type" and not np.isfinite(numbers).all():
+                raise MLModelError(f"output {self.name!r}: expected a finite number, which can be an integer, got {numbers.tolist()}")
             return [float(x) for x in numbers] if self.kind == "doubleType" else [int(x) for x in np.rint(numbers)]
         shape = self._shape(tensors.shape[1:])
         with np.errstate(invalid="ignore", over="ignore"):  # whatever a NaN is as an integer, it is no warning

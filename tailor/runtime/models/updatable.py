@@ -6,12 +6,13 @@ updatable layers and losses.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import MLUpdateError
-from ..format import LayerRecord, layers
+from ..format import LayerRecord, every_layer, layers
 from ..network import Graph, Loss
 from .targets import Target
 
@@ -114,10 +115,12 @@ def _target(spec: Any, network: Any, loss: Loss, target: str, who: str) -> Targe
 def _trainable(records: Sequence[LayerRecord], who: str) -> dict[str, tuple[str, ...]]:
     """By layer, the fields that learn. Weight and bias learn together."""
     trainable: dict[str, tuple[str, ...]] = {}
-    for record in records:
+    for record in every_layer(records):
         if not record.updatable:
             continue
         name = f"{who}: layer {record.name!r} ({record.kind})"
+        if not record.name:
+            raise MLUpdateError(f"{name}: expected an updatable layer to have a name, by which its parameters are kept, got none")
         if record.kind not in UPDATABLE_KINDS:
             raise MLUpdateError(f"{name}: expected an updatable layer to be one of {', '.join(UPDATABLE_KINDS)}, got {record.kind}")
         fields = ("weights", "bias") if record.params.hasBias else ("weights",)
@@ -136,9 +139,10 @@ def _trainable(records: Sequence[LayerRecord], who: str) -> dict[str, tuple[str,
 
 
 def _check_names(records: Sequence[LayerRecord], loss: str, who: str) -> None:
-    """Parameters are kept by layer name, so an updatable network's layers and loss are named apart."""
-    seen: set[str] = set()
-    for name in (*(record.name for record in records), loss):
-        if name in seen:
+    """Parameters are kept by layer name, so layers outside of blocks, those that learn, and the loss are named apart."""
+    every = list(every_layer(records))
+    outside, anywhere = Counter((*(record.name for record in records), loss)), Counter((*(record.name for record in every), loss))
+    learning = {record.name for record in every if record.updatable}
+    for name in anywhere:
+        if outside[name] > 1 or (name in learning and anywhere[name] > 1):
             raise MLUpdateError(f"{who}: expected layers and loss layers of different names, got two called {name!r}")
-        seen.add(name)

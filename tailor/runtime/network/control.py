@@ -6,14 +6,16 @@ CopyLayerParams in the Core ML format.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from itertools import count
+from typing import Any
 
 import numpy as np
 
-from tailor.kernels import Array, Shape
+from tailor.kernels import Array, Attributes, Op, Shape
 
 from ..errors import MLModelError
+from .backward import Tape, Within
 from .graph import Branch, Jump, Loop, Node
 from .step import Stop, answers, foretold, look, missing
 
@@ -24,23 +26,15 @@ ZERO = 1e-6
 """What is nearer to 0 than this is false."""
 
 
-def inside(nodes: tuple[Node, ...]) -> Iterator[Node]:
-    """``nodes`` and those in their blocks, all the way down."""
-    for node in nodes:
-        yield node
-        if isinstance(node.control, (Branch, Loop)):
-            for block in node.control.blocks:
-                yield from inside(block)
-
-
 class Run:
-    """One run of a control node on ``values``, by the names that its blocks use; they are changed in place.
+    """Runs of a node in a scope of its own: ``values`` by the names in there, changed in place, and the ``tape`` of one run.
 
     ``weights``: the arrays of the node's parameters, by key.
     """
 
-    def __init__(self, values: dict[str, Array], weights: Mapping[str, Array], stop: Stop | None) -> None:
-        self.values = values
+    def __init__(self, weights: Mapping[str, Array], stop: Stop | None) -> None:
+        self.values: dict[str, Array] = {}
+        self.tape: Tape | None = None
         self._weights = weights
         self._stop = stop
         self._checked: dict[int, tuple[Shape, ...]] = {}  # by node: the input shapes that were seen to fit last
@@ -104,14 +98,64 @@ class Run:
     def _compute(self, node: Node) -> None:
         op, values = node.op, self.values
         assert op is not None  # the plan has looked
-        try:
-            inputs = [values[name] for name in node.inputs]
-        except KeyError:
-            raise missing(node, values) from None
+        inputs = taken(node, values)
         weights = [self._weights[key] for key in node.parameters]
         shapes = tuple(x.shape for x in inputs)
         if self._checked.get(id(node)) != shapes:
             foretold(node, op, shapes, weights)
             self._checked[id(node)] = shapes
-        made = answers(node, op, inputs, weights, node.attributes)
-        values.update(zip(node.outputs, made if len(node.outputs) != 1 else (made,), strict=True))
+        compute(node, op, inputs, weights, node.attributes, values, self.tape)
+
+
+def run_within(
+    node: Node, weights: Sequence[Array], values: Mapping[str, Any], examples: int | None, tape: Tape | None, stop: Stop | None
+) -> dict[str, Any]:
+    """What ``node`` makes, run in a scope of its own on some of ``values``.
+
+    ``examples``: so many one by one, each in a scope of its own; values are columns of them then, those made are lists,
+    with ``None`` where a block has not made one.
+    """
+    control = node.control
+    inner = (control.takes, control.makes) if isinstance(control, (Branch, Loop)) else (node.inputs, node.outputs)
+    takes, makes = dict(zip(inner[0], node.inputs, strict=True)), dict(zip(inner[1], node.outputs, strict=True))
+    columns = {name: values[value] for name, value in takes.items() if value in values}
+    run = Run(dict(zip(node.parameters, weights, strict=True)), stop)
+    ends: list[dict[str, Array]] = []
+    tapes: list[Tape] = []
+    for place in range(1 if examples is None else examples):
+        rows = columns if examples is None else {name: column[place] for name, column in columns.items()}
+        run.values = {name: np.asarray(row) for name, row in rows.items() if row is not None}
+        if tape is not None:
+            run.tape = tape.inner(takes)
+            tapes.append(run.tape)
+        run.node(node)
+        ends.append({name: run.values[name] for name in makes if name in run.values})
+    if tape is not None:
+        tape.keep(Within(node, takes, makes, tapes, examples is not None))
+    if examples is None:
+        return {makes[name]: value for name, value in ends[0].items()}
+    return {value: [end.get(name) for end in ends] for name, value in makes.items() if any(name in end for end in ends)}
+
+
+def taken(node: Node, values: Mapping[str, Array]) -> list[Array]:
+    """What ``node`` takes. Raises ``MLModelError`` naming the layer where a block did not make it."""
+    try:
+        return [values[name] for name in node.inputs]
+    except KeyError:
+        raise missing(node, values) from None
+
+
+def compute(
+    node: Node,
+    op: Op,
+    inputs: Sequence[Array],
+    weights: Sequence[Array],
+    attributes: Attributes,
+    values: dict[str, Array],
+    tape: Tape | None,
+) -> None:
+    """Puts what ``op`` answers into ``values``, and the run on the ``tape``."""
+    made = answers(node, op, inputs, weights, attributes)
+    values.update(zip(node.outputs, made if isinstance(made, tuple) else (made,), strict=True))
+    if tape is not None:
+        tape.add(node, op, inputs, weights, made, attributes)

@@ -1,8 +1,8 @@
-"""Who shares one example's work, and the buffers that its values lie in.
+"""Who takes part in running a program, and the buffers that its values lie in.
 
-A prediction of one example alone leaves processors idle. The parts of a layer are then shared with mates; whoever is free
-takes the next part, so that nobody waits for a mate that other work holds up. How a layer is cut does not depend on
-who does it, and so the bits do not either.
+A prediction of one example alone leaves processors idle. Mates then go through the same program and take parts of its
+steps; whoever is free takes the next, so that nobody waits for a mate that other work holds up. Who did a part does not
+change its bits.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from itertools import count
 from math import prod
 from queue import SimpleQueue
 from threading import Lock, Thread, local
@@ -34,63 +33,27 @@ def mates(number: int) -> Iterator[None]:
         _spare.reset(token)
 
 
-class _Parts:
-    """The parts of one layer, taken by the caller and by mates who come in time."""
-
-    __slots__ = ("_claims", "_total", "_work", "failure", "finished", "left", "lock")
-
-    def __init__(self, work: Callable[[int], object], total: int) -> None:
-        self._work, self._total = work, total
-        self._claims = count()
-        self.lock = Lock()
-        self.left = total
-        self.finished = Lock()
-        self.finished.acquire()
-        self.failure: BaseException | None = None
-
-    def work_through(self) -> None:
-        """Does parts until none is left to take."""
-        while (part := next(self._claims)) < self._total:
-            try:
-                if self.failure is None:
-                    self._work(part)
-            except BaseException as error:  # given to the caller of ``share``
-                self.failure = error
-            with self.lock:
-                self.left -= 1
-                last = self.left == 0
-            if last:
-                self.finished.release()
-
-
 class NetworkCrew:
     """The crew of all predictions in this process; see ``Crew`` in the kernels."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._calls: SimpleQueue[_Parts] = SimpleQueue()
+        self._calls: SimpleQueue[Callable[[], object]] = SimpleQueue()
         self._mates: list[Thread] = []
         self._shelves = local()
 
     def __repr__(self) -> str:
         return f"<NetworkCrew: {len(self._mates)} mates>"
 
-    def share(self, work: Callable[[int], object], total: int) -> None:
-        """Calls ``work(0)`` to ``work(total - 1)``; returns when all are done, and raises what one of them raised."""
-        spare = min(_spare.get(), total - 1)
-        if spare < 1:
-            for part in range(total):
-                work(part)
-            return
-        if len(self._mates) < spare:
-            self._hire(spare)
-        parts = _Parts(work, total)
-        for _ in range(spare):
-            self._calls.put(parts)
-        parts.work_through()
-        parts.finished.acquire()
-        if parts.failure is not None:
-            raise parts.failure
+    def gather(self, work: Callable[[int], object]) -> None:
+        """Calls ``work(threads)`` here and in mates; returns when it has returned here. A mate may come late, or not at all."""
+        spare = _spare.get()
+        if spare > 0:
+            if len(self._mates) < spare:
+                self._hire(spare)
+            for _ in range(spare):
+                self._calls.put(lambda: work(1 + spare))
+        work(1 + spare)
 
     def _hire(self, number: int) -> None:
         with self._lock:
@@ -101,7 +64,7 @@ class NetworkCrew:
 
     def _help(self) -> None:
         while True:
-            self._calls.get().work_through()
+            self._calls.get()()
 
     def empty(self, shape: Shape) -> Array:
         """A float32 array; its memory is used again when nobody has a view of it any more."""

@@ -6,7 +6,7 @@ outside and makes whatever they write; inside, its blocks run in order and may w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from heapq import heapify, heappop, heappush
@@ -87,6 +87,15 @@ class Node:
         return f"layer {self.name!r} ({self.kind})"
 
 
+def inside(nodes: tuple[Node, ...]) -> Iterator[Node]:
+    """``nodes`` and those in their blocks, all the way down."""
+    for node in nodes:
+        yield node
+        if isinstance(node.control, (Branch, Loop)):
+            for block in node.control.blocks:
+                yield from inside(block)
+
+
 @dataclass(frozen=True, slots=True)
 class Graph:
     """Nodes in an order in which every value is made before it is used.
@@ -141,13 +150,14 @@ class Graph:
         """The nodes that take ``value``."""
         return tuple(node for node in self.nodes if value in node.inputs)
 
-    def needed(self, wanted: Iterable[str]) -> tuple[Node, ...]:
-        """The nodes on which ``wanted`` values depend, in order."""
-        alive = set(wanted)
+    def needed(self, wanted: Iterable[str], given: Iterable[str] = ()) -> tuple[Node, ...]:
+        """The nodes on which ``wanted`` values depend, in order, where those ``given`` are there already."""
+        there = set(given)
+        alive = set(wanted) - there
         kept: list[Node] = []
         for node in reversed(self.nodes):
             if not alive.isdisjoint(node.outputs):
-                alive.update(node.inputs)
+                alive.update(name for name in node.inputs if name not in there)
                 kept.append(node)
         return tuple(reversed(kept))
 

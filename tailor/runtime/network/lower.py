@@ -7,7 +7,7 @@ output of the model has its own name in the end. Inside a branch or a loop names
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, count
 from types import SimpleNamespace
@@ -20,8 +20,7 @@ from tailor.kernels.op import from_the_end
 
 from ..custom import custom_op
 from ..errors import MLFormatError
-from .control import inside
-from .graph import Branch, Graph, Jump, Loop, Node
+from .graph import Branch, Graph, Jump, Loop, Node, inside
 
 COPY = Op(
     "copy",
@@ -166,6 +165,7 @@ def _made_once(nodes: Sequence[Node], inputs: Sequence[str], outputs: Sequence[s
         return tuple(nodes)
     latest = {name: name for name in inputs}  # by the format's name: the value that it is now
     maybe: set[str] = set()  # names that only blocks have written: of their own scope, so that others may use them too
+    fresh = _Fresh(chain(inputs, *(node.outputs for node in nodes)))
     made: list[Node] = []
     for node in nodes:
         control = node.control
@@ -180,8 +180,7 @@ def _made_once(nodes: Sequence[Node], inputs: Sequence[str], outputs: Sequence[s
         taken = tuple(latest.get(name, name) for name in node.inputs)
         given = []
         for name in node.outputs:
-            fresh = name in latest and (again or name in maybe)
-            given.append(_fresh(name, latest.values()) if fresh else name)
+            given.append(fresh.name(name) if name in latest and (again or name in maybe) else name)
             if not again:
                 maybe.discard(name)
         latest.update(zip(node.outputs, given, strict=True))
@@ -189,9 +188,17 @@ def _made_once(nodes: Sequence[Node], inputs: Sequence[str], outputs: Sequence[s
     return _outputs_last(made, latest, inputs, outputs)
 
 
-def _fresh(name: str, taken: Iterable[str]) -> str:
-    used = set(taken)
-    return next(fresh for number in count(1) if (fresh := f"{name}#{number}") not in used)
+class _Fresh:
+    """Makes names that nobody has: not the ones ``taken``, and none twice."""
+
+    def __init__(self, taken: Iterable[str]) -> None:
+        self._taken = set(taken)
+        self._numbers: dict[str, Iterator[int]] = {}
+
+    def name(self, name: str) -> str:
+        """``name`` with the next number."""
+        numbers = self._numbers.setdefault(name, count(1))
+        return next(fresh for number in numbers if (fresh := f"{name}#{number}") not in self._taken)
 
 
 def _outputs_last(nodes: Sequence[Node], latest: Mapping[str, str], inputs: Sequence[str], outputs: Sequence[str]) -> tuple[Node, ...]:
@@ -201,7 +208,7 @@ def _outputs_last(nodes: Sequence[Node], latest: Mapping[str, str], inputs: Sequ
         last = latest.get(name, name)
         if last != name:
             if name in inputs:
-                raise MLFormatError(f"output {name!r}: expected another name than an input's that layers overwrite")
+                raise MLFormatError(f"output {name!r}: expected another name than that of an input, got one that layers overwrite")
             names |= {last: name, name: f"{name}#0"}
 
     def renamed(values: tuple[str, ...]) -> tuple[str, ...]:

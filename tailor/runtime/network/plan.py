@@ -6,35 +6,26 @@ A plan holds no values, so that any number of threads may run one plan at once.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from threading import Lock
+from time import perf_counter
+from typing import Any
 
 import numpy as np
 
-from tailor.kernels import Array, Attributes, Op, Shape
+from tailor.kernels import Array, Shape, can_run
 
 from ..errors import MLModelError, MLUnsupportedError
-from .control import Run, inside
-from .graph import Branch, Graph, Loop, Node
-from .step import Stop, answers, foretold, look, missing
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One node of a plan.
-
-    ``op``       ``None`` for a branch or a loop.
-    ``stacked``  its attributes for examples on a leading axis, ``None`` where they go one by one.
-    ``late``     whether its inputs' shapes are known, and seen to fit, only once it runs.
-    """
-
-    node: Node
-    op: Op | None
-    weights: tuple[Array, ...]
-    stacked: Attributes | None
-    done: tuple[str, ...]
-    late: bool = False
+from .backward import Tape
+from .call import Call
+from .constants import find_constants
+from .control import compute, run_within, taken
+from .graph import Branch, Graph, Loop, Node, inside
+from .observe import Step, Watch, watched
+from .regions import Packed, Region, with_programs
+from .shapes import told
+from .step import Stop, foretold, look, quiet
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,80 +33,124 @@ class Plan:
     """The calls that make a graph's outputs from inputs of known shapes.
 
     ``shapes``     of one example, by value; ``None`` where only values tell.
-    ``stackable``  whether examples of these shapes can be run together, stacked on one more leading axis.
+    ``constants``  values that no input changes.
+    ``stackable``  whether examples of these shapes can be run together, stacked on one more leading axis: calls that cannot
+                   take that take them one by one. Not where the shape of an output differs from example to example.
     ``work``       multiply-adds of one example, roughly.
     """
 
-    calls: tuple[Call, ...]
+    calls: tuple[Call | Region, ...]
     outputs: tuple[str, ...]
     shapes: Mapping[str, Shape | None]
+    constants: Mapping[str, Array]
     stackable: bool
     work: int
 
-    def run(self, inputs: Mapping[str, Array], *, stacked: bool, keep: bool = False, stop: Stop | None = None) -> dict[str, Array]:
-        """The outputs by name, or with ``keep`` every value (what the reverse pass needs).
+    def run(self, inputs: Mapping[str, Array], *, stacked: bool, tape: Tape | None = None, stop: Stop | None = None) -> dict[str, Array]:
+        """The outputs by name.
 
-        ``stacked``: each input has one more leading axis, of examples, and so has each output. ``stop`` is asked between
-        nodes and between the turns of loops.
+        ``stacked``: each input has one more leading axis, of examples, and so has each output. ``tape``: keeps what the
+        way back needs. ``stop`` is asked between nodes and between the turns of loops.
         Raises ``MLModelError`` naming the layer that refuses its inputs' values, ``MLPredictionCancelledError`` where
         ``stop`` is true.
         """
-        values = dict(inputs)
+        examples = len(next(iter(inputs.values()))) if stacked else None
+        values: dict[str, Any] = {**inputs, **self._shared(examples)}
+        watch = watched()
         with quiet():
             for call in self.calls:
-                node, op = call.node, call.op
                 if stop is not None:
-                    look(stop, node)
-                if op is None:
-                    _control(call, values, stop)
+                    look(stop, call.node)
+                if isinstance(call, Region):
+                    call.run(values, examples, watch)
+                elif watch is None:
+                    self._step(call, values, examples, tape, stop)
                 else:
-                    try:
-                        given = [values[name] for name in node.inputs]
-                    except KeyError:
-                        raise missing(node, values) from None
-                    if call.late:
-                        foretold(node, op, [x.shape for x in given], call.weights)
-                    attributes = call.stacked if stacked and call.stacked is not None else node.attributes
-                    made = answers(node, op, given, call.weights, attributes)
-                    if len(node.outputs) == 1:
-                        values[node.outputs[0]] = made
-                    else:
-                        values.update(zip(node.outputs, made, strict=True))
-                if not keep:
-                    for name in call.done:
-                        values.pop(name, None)
-        if keep:
-            return values
+                    self._watched_step(watch, call, values, examples, tape, stop)
+                for name in call.done:
+                    values.pop(name, None)
         for name in self.outputs:
             if name not in values:
                 raise MLModelError(f"output {name!r}: expected it to be made, got a block that did not make it")
-        return {name: values[name] for name in self.outputs}
+        return {name: np.array(values[name]) if name in self.constants else values[name] for name in self.outputs}
+
+    def _shared(self, examples: int | None) -> Mapping[str, Array]:
+        """The constants, which all examples share."""
+        if examples is None:
+            return self.constants
+        return {name: np.broadcast_to(value, (examples, *value.shape)) for name, value in self.constants.items()}
+
+    def _step(self, call: Call, values: dict[str, Any], examples: int | None, tape: Tape | None, stop: Stop | None) -> None:
+        """Runs one call; what it makes goes into ``values``."""
+        node, op = call.node, call.op
+        apart = examples is not None and call.stacked is None
+        if op is None or apart:
+            made = run_within(node, call.weights, values, examples, tape, stop)
+            values.update({name: np.stack(value) if apart and self.shapes[name] is not None else value for name, value in made.items()})
+            return
+        given = taken(node, values)
+        if call.late:
+            foretold(node, op, [x.shape for x in given], call.weights)
+        attributes = node.attributes if examples is None or call.stacked is None else call.stacked
+        compute(node, op, given, call.weights, attributes, values, tape)
+
+    def _watched_step(
+        self, watch: Watch, call: Call, values: dict[str, Any], examples: int | None, tape: Tape | None, stop: Stop | None
+    ) -> None:
+        """``_step``, and what there is to tell of it, where its layers have not told it themselves."""
+        node, op, before = call.node, call.op, watch.told()
+        given = [_first(values[name], examples) for name in node.inputs if name in values]
+        begin = perf_counter()
+        self._step(call, values, examples, tape, stop)
+        seconds = perf_counter() - begin
+        if watch.told() > before:
+            return
+        made = [values[name] for name in node.outputs if name in values]
+        count = 1 if examples is None else examples
+        watch.tell(
+            Step(
+                node.name,
+                node.kind,
+                seconds,
+                node.inputs,
+                node.outputs,
+                count,
+                tuple(_first(value, examples) for value in made),
+                sum(map(_bytes, made)),
+                sum(array.nbytes for array in call.weights),
+                0 if op is None else count * op.work(*given, *(array.shape for array in call.weights), **node.attributes),
+                sum(map(_bytes, values.values())),
+            )
+        )
 
 
-def _control(call: Call, values: dict[str, Array], stop: Stop | None) -> None:
-    """Runs a branch or a loop; what its blocks have written goes into ``values``."""
-    node = call.node
-    control = node.control
-    assert isinstance(control, (Branch, Loop))
-    own = {name: values[value] for name, value in zip(control.takes, node.inputs, strict=True) if value in values}
-    Run(own, dict(zip(node.parameters, call.weights, strict=True)), stop).node(node)
-    values.update({value: own[name] for name, value in zip(control.makes, node.outputs, strict=True) if name in own})
+def _first(column: Any, examples: int | None) -> Shape:
+    """The shape of one example, the first that there is."""
+    if examples is None or isinstance(column, np.ndarray):
+        return tuple(column.shape[examples is not None :])
+    return next(row.shape for row in column if row is not None)
 
 
-def quiet() -> np.errstate:
-    """Infinities and NaN are answers here, not warnings."""
-    return np.errstate(over="ignore", invalid="ignore", divide="ignore")
+def _bytes(column: Any) -> int:
+    """Bytes of a column, stacked or not."""
+    return column.nbytes if isinstance(column, np.ndarray) else sum(row.nbytes for row in column if row is not None)
 
 
-def make_plan(graph: Graph, shapes: Mapping[str, Shape]) -> Plan:
+def make_plan(
+    graph: Graph, shapes: Mapping[str, Shape], constants: Mapping[str, Array] | None = None, packed: Packed | None = None
+) -> Plan:
     """The plan of ``graph`` for inputs of ``shapes`` (of one example); computes nothing.
 
+    ``constants``: what ``find_constants`` finds in ``graph``, so that it is not made anew by every run.
+    ``packed``: puts what has steps together as programs, which take their weights from there; a plan with programs keeps no tape.
     Raises ``MLUnsupportedError`` naming the first layer needed that this version cannot run, and ``MLModelError`` naming
     the layer that its inputs' shapes do not fit, with what it expected and got.
     """
-    nodes = graph.needed(graph.outputs)
+    constants = constants or {}
+    nodes = graph.needed(graph.outputs, constants)
     _check_known(nodes)
     known: dict[str, Shape | None] = {name: tuple(shapes[name]) for name in graph.inputs if name in shapes}
+    known.update({name: value.shape for name, value in constants.items()})
     last = {name: place for place, node in enumerate(nodes) for name in (*node.inputs, *node.outputs)}
     calls = []
     work = 0
@@ -124,19 +159,27 @@ def make_plan(graph: Graph, shapes: Mapping[str, Shape]) -> Plan:
         weights = tuple(graph.parameters[key] for key in node.parameters)
         shapes_in = [shape for name in node.inputs if (shape := known[name]) is not None]
         late = op is None or len(shapes_in) < len(node.inputs)
-        stacked = None
-        if op is None or late:
+        stacked, own = None, 0
+        if isinstance(node.control, (Branch, Loop)):
+            after, of_blocks = told(node, dict(zip(node.control.takes, map(known.get, node.inputs), strict=True)), graph.parameters)
+            known.update(zip(node.outputs, map(after.get, node.control.makes), strict=True))
+            work += of_blocks
+        elif op is None or late:
             known.update(dict.fromkeys(node.outputs))
         else:
             known.update(foretold(node, op, shapes_in, weights))
-            work += op.work(*shapes_in, *(array.shape for array in weights), **node.attributes)
-            told = all(known[name] is not None for name in node.outputs)
+            own = op.work(*shapes_in, *(array.shape for array in weights), **node.attributes)
+            work += own
             # examples that draw go one by one, so that each has the numbers that it would have alone
-            if op.batched and shapes_in and told and not op.draws:
+            if op.batched and shapes_in and not op.draws and all(known[name] is not None for name in node.outputs):
                 stacked = op.batched(node.attributes, tuple(map(len, shapes_in)))
         done = tuple(name for name in dict.fromkeys((*node.inputs, *node.outputs)) if last[name] == place and name not in graph.outputs)
-        calls.append(Call(node, op, weights, stacked, done, late))
-    return Plan(tuple(calls), graph.outputs, known, all(call.stacked is not None for call in calls), work)
+        told_all = [known[name] for name in (*node.inputs, *node.outputs)]
+        bound = tuple(shape for shape in told_all if shape is not None)
+        calls.append(Call(node, op, weights, stacked, done, late, bound if len(bound) == len(told_all) else (), own))
+    stackable = all(known.get(name) is not None for name in graph.outputs) and any(call.stacked is not None for call in calls)
+    bound_calls = tuple(calls) if packed is None else with_programs(calls, graph.outputs, constants, packed)
+    return Plan(bound_calls, graph.outputs, known, constants, stackable, work)
 
 
 def _check_known(nodes: tuple[Node, ...]) -> None:
@@ -147,10 +190,16 @@ def _check_known(nodes: tuple[Node, ...]) -> None:
 
 
 class Plans:
-    """The plans of one graph, made when first asked for; the least recently used go when there are more than ``most``."""
+    """The plans of one graph, made when first asked for; the least recently used go when there are more than ``most``.
 
-    def __init__(self, graph: Graph, most: int = 16) -> None:
+    ``learns``: keys of parameters that will change. ``programs``: whether plans are for predicting only, by compiled programs.
+    """
+
+    def __init__(self, graph: Graph, most: int = 16, learns: Collection[str] = (), programs: bool = False) -> None:
         self.graph = graph
+        self._packed: Packed | None = {} if programs and can_run() else None
+        self._learns = learns
+        self._constants: Mapping[str, Array] | None = None
         self._most = most
         self._lock = Lock()
         self._plans: OrderedDict[tuple[Shape, ...], Plan] = OrderedDict()
@@ -169,7 +218,9 @@ class Plans:
             if plan is not None:
                 self._plans.move_to_end(key)
                 return plan
-        plan = make_plan(self.graph, shapes)
+        if self._constants is None:
+            self._constants = find_constants(self.graph, self._learns)
+        plan = make_plan(self.graph, shapes, self._constants, self._packed)
         with self._lock:
             self._plans[key] = plan
             while len(self._plans) > self._most:

@@ -10,6 +10,7 @@ import numpy as np
 
 from tailor.kernels import Array
 
+from .backward import Tape
 from .plan import Plan, Plans
 from .step import Stop
 from .team import pieces
@@ -27,9 +28,9 @@ class Portion:
     inputs: Mapping[str, Array]
     stacked: bool
 
-    def run(self, keep: bool = False, stop: Stop | None = None) -> dict[str, Array]:
+    def run(self, tape: Tape | None = None, stop: Stop | None = None) -> dict[str, Array]:
         """``Plan.run`` for this portion."""
-        return self.plan.run(self.inputs, stacked=self.stacked, keep=keep, stop=stop)
+        return self.plan.run(self.inputs, stacked=self.stacked, tape=tape, stop=stop)
 
 
 def portions(plans: Plans, tensors: Tensors, total: int) -> list[Portion]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tailor.kernels import FUSED_CONVOLUTION, OPS, SHARED_POOLING, Array, Crew
+from tailor.kernels import FUSED_CONVOLUTION, OPS, Array
 
 from .graph import Graph, Node
 
@@ -55,20 +55,16 @@ def _fixed(graph: Graph, norm: Node, before: Node) -> bool:
     return len(norm.parameters) == 4 and all(len(graph.parameters[key]) == channels for key in norm.parameters)
 
 
-def fuse(graph: Graph, crew: Crew) -> Graph:
-    """Makes of each convolution, an addition after it and the limits after that (ReLU, clip) one node, done by ``crew``.
+def fuse(graph: Graph) -> Graph:
+    """Makes of each convolution, an addition after it and the limits after that (ReLU, clip) one node.
 
-    Left alone: what others need too. Poolings are shared by ``crew`` as well.
+    Left alone: what others need too.
     """
     for name in [node.outputs[0] for node in graph.nodes if _plain(node)]:
         node = graph.maker(name)
         if node is not None and _plain(node):
-            graph = _fused(graph, node, crew)
-    shared = tuple(
-        replace(node, op=SHARED_POOLING, attributes={**node.attributes, "crew": crew}) if node.op is OPS["pooling"] else node
-        for node in graph.nodes
-    )
-    return replace(graph, nodes=shared)
+            graph = _fused(graph, node)
+    return graph
 
 
 def _plain(node: Node) -> bool:
@@ -76,7 +72,7 @@ def _plain(node: Node) -> bool:
     return node.op is OPS["convolution"] and len(node.inputs) == 1 and not node.attributes.get("deconvolution")
 
 
-def _fused(graph: Graph, before: Node, crew: Crew) -> Graph:
+def _fused(graph: Graph, before: Node) -> Graph:
     sliding = {name: value for name, value in before.attributes.items() if name not in ("deconvolution", "output")}
     parameters, more = before.parameters, dict(graph.parameters)
     if len(parameters) == 1:
@@ -94,7 +90,7 @@ def _fused(graph: Graph, before: Node, crew: Crew) -> Graph:
     if after is not None and limits is not None:
         last = after
         gone.append(after)
-    attributes = {**sliding, "adding": adding, "limits": limits or (-np.inf, np.inf), "crew": crew}
+    attributes = {**sliding, "adding": adding, "limits": limits or (-np.inf, np.inf)}
     node = replace(before, op=FUSED_CONVOLUTION, inputs=inputs, outputs=last.outputs, attributes=attributes, parameters=parameters)
     nodes = tuple(node if other is last else other for other in graph.nodes if other is last or all(other is not old for old in gone))
     return replace(graph, nodes=nodes, parameters=more)

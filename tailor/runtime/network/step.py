@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import lru_cache
+from inspect import signature
+from math import inf
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -35,6 +38,11 @@ def asked_to_stop() -> Stop | None:
     return _stop.get()
 
 
+def quiet() -> np.errstate:
+    """Infinities and NaN are answers here, not warnings."""
+    return np.errstate(over="ignore", invalid="ignore", divide="ignore")
+
+
 def look(stop: Stop, node: Node) -> None:
     """Raises ``MLPredictionCancelledError`` where ``stop`` says so."""
     if stop():
@@ -46,20 +54,45 @@ def foretold(node: Node, op: Op, shapes: Sequence[Shape], weights: Sequence[Arra
 
     Raises ``MLModelError`` naming the layer where its inputs do not fit, or an output would be beyond bounds.
     """
+    _check_count(node, op, len(shapes), len(weights))
+    several: Sequence[Shape | None]
     try:
         made = op.shape(*shapes, *(array.shape for array in weights), **node.attributes)
-        # an op with one output may not know its shape: None, and so is told from a tuple of outputs by their number
-        several = made if len(node.outputs) != 1 else (made,)
-        if several is None:
+        if made is None:  # only values tell, of each of its outputs
             several = (None,) * len(node.outputs)
+        else:  # a shape, or a tuple of them
+            several = made if any(part is None or isinstance(part, tuple) for part in made) else (made,)
         if len(several) != len(node.outputs):
             raise MLModelError(f"{node.who}: expected {len(several)} outputs, got {len(node.outputs)}")
         for shape in several:
             if shape is not None:
                 check_elements(shape)
-    except (ValueError, TypeError, IndexError) as error:  # the last two: another number of inputs than the op takes
+    except ValueError as error:
         raise MLModelError(f"{node.who}: {error}") from error
+    except (TypeError, IndexError) as error:  # of an op that takes any number of inputs, but not this one
+        told = f"{len(shapes)} of shapes {list(map(list, shapes))}"
+        raise MLModelError(f"{node.who}: expected another number of inputs, got {told}") from error
     return dict(zip(node.outputs, several, strict=True))
+
+
+def _check_count(node: Node, op: Op, inputs: int, weights: int) -> None:
+    """Raises ``MLModelError`` where the op takes another number of inputs, as far as its shape rule's parameters tell."""
+    fewest, most = _counts(op.shape, frozenset(node.attributes))
+    if weights and most != weights:  # weights stand for no inputs
+        fewest = max(fewest, weights + 1)
+    if not fewest <= inputs + weights <= most:
+        least, limit = max(0, fewest - weights), max(0, most - weights)
+        wanted = str(least) if least == limit else f"{least} or more" if limit == inf else f"{least} to {limit:g}"
+        raise MLModelError(f"{node.who}: expected {wanted} inputs, got {inputs}")
+
+
+@lru_cache(maxsize=1024)
+def _counts(rule: Callable[..., Any], named: frozenset[str]) -> tuple[int, float]:
+    """How many arguments by position ``rule`` takes beside those ``named``, at least and at most."""
+    parameters = [p for p in signature(rule).parameters.values() if p.name not in named]
+    plain = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    endless = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    return sum(p.default is p.empty for p in plain), inf if endless else len(plain)
 
 
 def answers(node: Node, op: Op, inputs: Sequence[Array], weights: Sequence[Array], attributes: Attributes) -> Any:
@@ -67,9 +100,16 @@ def answers(node: Node, op: Op, inputs: Sequence[Array], weights: Sequence[Array
     if op.draws:
         attributes = {**attributes, "generator": _generator(attributes)}
     try:
-        return op.forward(*inputs, *weights, **attributes)
+        made = op.forward(*inputs, *weights, **attributes)
     except (ValueError, IndexError) as error:
         raise MLModelError(f"{node.who}: {error}") from error
+    except MemoryError as error:
+        shapes = [list(x.shape) for x in inputs]
+        raise MLModelError(f"{node.who}: expected enough memory for inputs of shapes {shapes}, got too little: {error}") from error
+    count = len(made) if isinstance(made, tuple) else 1
+    if count != len(node.outputs):  # where only values told the shapes
+        raise MLModelError(f"{node.who}: expected {count} outputs, got {len(node.outputs)}")
+    return made
 
 
 def _generator(attributes: Attributes) -> np.random.Generator:

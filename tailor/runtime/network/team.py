@@ -11,9 +11,12 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
 from itertools import count
 from threading import Lock
 from typing import Any, TypeVar
+
+from ..errors import MLParameterError
 
 T = TypeVar("T")
 
@@ -37,11 +40,44 @@ def processors() -> int:
     return os.cpu_count() or 1
 
 
+THREADS = "TAILOR_THREADS"
+"""The environment variable that says how many threads a prediction or update may use."""
+
+_most: ContextVar[int | None] = ContextVar("tailor_threads", default=None)
+
+
+@contextmanager
+def at_most(threads: int | None) -> Iterator[None]:
+    """What is predicted or learned inside uses no more threads than that; ``None`` leaves it as it is outside."""
+    outside = _most.get()
+    token = _most.set(outside if threads is None else threads if outside is None else min(threads, outside))
+    try:
+        yield
+    finally:
+        _most.reset(token)
+
+
+def allowed() -> int:
+    """How many threads there may be where nobody says it in the program: one a processor that this process may use, but no
+    more than BLAS may use (``OMP_NUM_THREADS``, ``threadpoolctl.threadpool_limits``) and than ``TAILOR_THREADS`` says.
+
+    Raises ``MLParameterError`` where that is no whole number of at least 1.
+    """
+    text = os.environ.get(THREADS, "")
+    if text and not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise MLParameterError(f"environment variable {THREADS}: expected a whole number of at least 1, got {text!r}")
+    most = processors()
+    return max(1, min(most, _limit.threads(most), int(text) if text else most))
+
+
 class Team:
-    """Threads that work through numbered pieces; the caller is one of them. Made when first needed, ended by ``close``."""
+    """Threads that work through numbered pieces; the caller is one of them. Made when first needed, ended by ``close``.
+
+    ``threads``: how many, by default as many as are ``allowed`` when the work begins.
+    """
 
     def __init__(self, threads: int | None = None) -> None:
-        self.threads = processors() if threads is None else max(1, threads)
+        self._own = None if threads is None else max(1, threads)
         self._lock = Lock()
         self._pool: ThreadPoolExecutor | None = None
         self._closed = False
@@ -50,6 +86,12 @@ class Team:
         state = "closed" if self._closed else "idle" if self._pool is None else "at work"
         return f"<Team of {self.threads}: {state}>"
 
+    @property
+    def threads(self) -> int:
+        """How many may work, the caller included: never more than ``at_most`` says around it."""
+        threads, most = allowed() if self._own is None else self._own, _most.get()
+        return threads if most is None else min(threads, most)
+
     def each(self, work: Callable[[int], T], total: int, take: Callable[[T], None]) -> None:
         """Calls ``work(0)`` to ``work(total - 1)`` on the team and ``take`` with the answers, in order, one at a time.
 
@@ -57,23 +99,24 @@ class Team:
         after a failure has been seen. One piece is done by the caller, with no hand-over.
         """
         line = _Line(work, total, take)
+        mates = min(self.threads, total) - 1 if total > 1 else 0
         with one_blas_thread():
-            mates = [pool.submit(line.work_through) for pool in self._pools(total) for _ in range(min(self.threads, total) - 1)]
+            pools = self._pools() if mates else []
+            # each in a context of its own that knows what the caller's does: who watches, what stops it
+            helped = [pool.submit(copy_context().run, line.work_through) for pool in pools for _ in range(mates)]
             line.work_through()
-            for mate in mates:
+            for mate in helped:
                 if not mate.cancel():  # cancelled: it never began, and nothing is left for it
                     mate.result()
         if line.failures:
             raise line.failures[min(line.failures)]
 
-    def _pools(self, total: int) -> list[ThreadPoolExecutor]:
-        if total < 2 or self.threads < 2:
-            return []
+    def _pools(self) -> list[ThreadPoolExecutor]:
         with self._lock:
             if self._closed:
                 return []
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(self.threads - 1, thread_name_prefix="tailor-team")
+            if self._pool is None:  # one thread begins when there is work and none is idle, so this is no more than a bound
+                self._pool = ThreadPoolExecutor((self._own or processors()) - 1 or 1, thread_name_prefix="tailor-team")
             return [self._pool]
 
     def close(self) -> None:
@@ -120,19 +163,30 @@ class _Limit:
         self._libraries: list[Any] | None = None
         self._before: list[int] = []
 
+    def _found(self) -> list[Any]:
+        """The BLAS libraries in this process; to be asked with the lock held."""
+        if self._libraries is None:
+            from threadpoolctl import ThreadpoolController  # looks through all loaded libraries: once, and late
+
+            self._libraries = ThreadpoolController().select(user_api="blas").lib_controllers
+        return self._libraries
+
+    def threads(self, unknown: int) -> int:
+        """How many threads BLAS may use when nobody holds it; ``unknown`` where there is no BLAS that says it."""
+        with self._lock:
+            libraries = self._found()
+            return max(self._before if self._users else (library.get_num_threads() for library in libraries), default=unknown)
+
     def __enter__(self) -> None:
         with self._lock:
-            if self._libraries is None:
-                from threadpoolctl import ThreadpoolController  # looks through all loaded libraries: once, and late
-
-                self._libraries = ThreadpoolController().select(user_api="blas").lib_controllers
-            threads = [library.get_num_threads() for library in self._libraries]
+            libraries = self._found()
+            threads = [library.get_num_threads() for library in libraries]
             if self._users == 0:
                 self._before = threads
             self._users += 1
             # Asked anew by every user: somebody else in the process may have set it meanwhile, and with it goes the promise
             # of equal bits.
-            for library, found in zip(self._libraries, threads, strict=True):
+            for library, found in zip(libraries, threads, strict=True):
                 if found != 1:
                     library.set_num_threads(1)
 

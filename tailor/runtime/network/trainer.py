@@ -19,10 +19,11 @@ from tailor.kernels import (
 )
 
 from ..errors import MLUpdateError
-from .backward import gradients, way_back
+from .backward import Tape, check_way_back, gradients
 from .graph import Graph
-from .plan import Plan, Plans, quiet
+from .plan import Plan, Plans
 from .portions import Portion, Tensors, portions
+from .step import Stop, asked_to_stop, quiet
 from .team import Team
 
 SPAN = 1 << 16
@@ -72,8 +73,8 @@ class Trainer:
         self.steps = 0
         self._loss = loss
         self._team = team
-        self._plans = Plans(self.graph)
-        self._way_back = way_back(self.graph, loss.start, self.parameters.keys())
+        self._plans = Plans(self.graph, learns=self.parameters.keys())
+        check_way_back(self.graph, loss.start, self.parameters.keys())
 
     def plan(self, tensors: Tensors) -> Plan:
         """The plan for the first example's shapes; see ``make_plan`` for what it raises."""
@@ -83,9 +84,11 @@ class Trainer:
         """Learns from ``len(targets)`` examples; their losses before the step, float64 ``[N]``.
 
         ``targets``: int64 ``[N]`` (cross entropy) or float32 ``[N, elements]`` (squared error).
-        Raises ``MLUpdateError`` where a loss or a gradient is not finite; nothing has changed then.
+        Raises ``MLUpdateError`` where a loss or a gradient is not finite, and ``MLPredictionCancelledError`` where
+        ``stopping`` says so before all gradients are there; nothing has changed then.
         """
         total = len(targets)
+        stop = asked_to_stop()
         work = portions(self._plans, tensors, total)
         losses = np.empty(total)
         sums: dict[str, Array] = {}
@@ -93,7 +96,7 @@ class Trainer:
 
         def learn(number: int) -> dict[str, Array]:
             portion = work[number]
-            losses[portion.at], found = self._learn(portion, targets[portion.at], total)
+            losses[portion.at], found = self._learn(portion, targets[portion.at], total, stop)
             return found
 
         def take(found: dict[str, Array]) -> None:
@@ -113,17 +116,18 @@ class Trainer:
         self._advance(sums, optimizer)
         return losses
 
-    def _learn(self, portion: Portion, targets: Array, total: int) -> tuple[Array, dict[str, Array]]:
-        values = portion.run(keep=True)
+    def _learn(self, portion: Portion, targets: Array, total: int, stop: Stop | None) -> tuple[Array, dict[str, Array]]:
+        tape = Tape(self.parameters.keys())
+        values = portion.run(tape, stop)
         try:
             with quiet():
                 losses, gradient = self._loss.judge(values, targets, total)
         except ValueError as error:  # an example whose shape makes another number of values than the first one's did
-            raise MLUpdateError(f"example {portion.at.start} of the mini-batch: {error}") from error
+            raise MLUpdateError(str(error)).of_example(portion.at.start) from error
         if not np.isfinite(losses).all():
             row = int(np.flatnonzero(~np.isfinite(losses))[0])
-            raise MLUpdateError(f"example {portion.at.start + row} of the mini-batch: expected a finite loss, got {losses[row]}")
-        return losses, gradients(portion.plan, self._way_back, values, self._loss.start, gradient, stacked=portion.stacked)
+            raise MLUpdateError(f"expected a finite loss, got {losses[row]}").of_example(portion.at.start + row)
+        return losses, gradients(tape, self._loss.start, gradient, stop)
 
     def _advance(self, sums: Mapping[str, Array], optimizer: SGD | Adam) -> None:
         """The optimizer's step. It treats elements one by one, so any way of sharing them out gives the same bits."""

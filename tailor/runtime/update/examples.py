@@ -8,7 +8,7 @@ import numpy as np
 
 from tailor.kernels import Array
 
-from ..errors import MLFeatureError, MLModelError, MLUpdateError
+from ..errors import MLFeatureError, MLModelError, MLUpdateError, numbered
 from ..model import MLModel
 from ..models import Column, Columns, frozen_front
 from ..values import MLBatchProvider, accept_column, as_mapping
@@ -44,10 +44,10 @@ class Examples:
         """
         numbers = [int(index) for index in indices]
         if not self._keep:
-            return self._through_front(self._read(numbers), len(numbers))
+            return self._through_front(self._read(numbers), numbers)
         missing = [number for number in numbers if number not in self._kept]
         if missing:
-            columns = self._through_front(self._read(missing), len(missing))
+            columns = self._through_front(self._read(missing), missing)
             for row, number in enumerate(missing):
                 self._kept[number] = {name: column[row] for name, column in columns.items()}
         rows = [self._kept[number] for number in numbers]
@@ -79,8 +79,11 @@ class Examples:
             columns[name] = accept_column(description, values, "training input", numbers)
         return columns
 
-    def _through_front(self, columns: dict[str, Column], count: int) -> Columns:
-        return columns if self._front is None else self._front.front_columns(columns, count)
+    def _through_front(self, columns: dict[str, Column], numbers: list[int]) -> Columns:
+        if self._front is None:
+            return columns
+        with numbered(numbers):
+            return self._front.front_columns(columns, len(numbers))
 
 
 def _column(rows: list[Any]) -> Column:

@@ -78,9 +78,9 @@ class MLUpdateTask(MLTask[MLUpdateContext]):
             self._training.interrupt()
 
     def cancel(self) -> None:
-        """Asks the task to stop at the next mini-batch; the state is CANCELLING at once."""
+        """Asks the task to stop at the next mini-batch, or between two layers of a network; the state is CANCELLING at once."""
         super().cancel()
-        self._training.interrupt()
+        self._training.cancel()
         for stream in list(self._streams):
             stream.asked.set()  # there is nothing more to wait for
 
@@ -138,10 +138,35 @@ class MLUpdateTask(MLTask[MLUpdateContext]):
         self._training.change(self._changes)
         self._changes.clear()
         wanted = self._wanted()
-        for note in await self._lane.run(lambda: self._training.stretch(wanted)):
+        for note in await self._worked(wanted):
             self._last = note
             await self._notify(note)
         return False
+
+    async def _worked(self, wanted: MLUpdateProgressEvent) -> list[Note]:
+        """The notes of one stretch. Where this is interrupted, the training hears of it at once: the lane waits for its end."""
+        notes: list[Note] = []
+        failure: Exception | None = None
+        ended = False
+
+        async def watch() -> None:
+            try:
+                await anyio.sleep_forever()
+            finally:
+                if not ended:
+                    self._training.cancel()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(watch)
+            try:
+                notes = await self._lane.run(lambda: self._training.stretch(wanted))
+            except Exception as error:  # raised below, for out of here it would come in an exception group
+                failure = error
+            ended = True
+            group.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+        return notes
 
     async def _notify(self, note: Note) -> None:
         """Tells handlers and streams of an event."""

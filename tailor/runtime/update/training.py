@@ -11,9 +11,10 @@ import numpy as np
 
 from tailor.kernels import SGD, Adam, Array
 
-from ..errors import MLModelError, MLUpdateError
+from ..errors import MLModelError, MLPredictionCancelledError, MLUpdateError, numbered
 from ..model import MLModel
 from ..models import Learner, build_learner
+from ..network import at_most, stopping
 from ..parameters import MLParameterKey as Key
 from ..parameters import ParameterValue, parameter_descriptions
 from ..values import MLBatchProvider
@@ -44,16 +45,22 @@ class Training:
         self.examples = Examples(model, provider)
         self.parameters = _in_force(model, given)
         self.done = False
+        self._threads = model.configuration.threads
         self._epoch = 0
         self._batch = 0
         self._loss_sum = 0.0
         self._order: Array | None = None
         self._begun = False
         self._interrupted = False
+        self._cancelled = False
 
     def interrupt(self) -> None:
         """Ends the present stretch after its present mini-batch. May be called from any thread."""
         self._interrupted = True
+
+    def cancel(self) -> None:
+        """Ends the present stretch between two layers: the mini-batch at work has not happened then. From any thread."""
+        self._cancelled = self._interrupted = True
 
     def change(self, parameters: Mapping[Key, ParameterValue]) -> None:
         """Puts new parameter values in force; called between stretches."""
@@ -78,7 +85,7 @@ class Training:
         self.examples.close()
 
     def _step(self) -> list[Note]:
-        """One mini-batch."""
+        """One mini-batch; nothing, where it was cancelled."""
         count = self.examples.count
         size = min(int(self.parameters[Key.MINI_BATCH_SIZE]), count) if self.learner.iterative else PORTION
         if self._order is None:
@@ -86,8 +93,12 @@ class Training:
         start = self._batch * size
         indices = self._order[start : start + size]
         try:
-            columns = self.examples.columns(indices)
-            losses = self.learner.step(columns, len(indices), self._optimizer())
+            with at_most(self._threads):
+                columns = self.examples.columns(indices)
+                with numbered(indices.tolist()), stopping(lambda: self._cancelled):
+                    losses = self.learner.step(columns, len(indices), self._optimizer())
+        except MLPredictionCancelledError:
+            return []
         except MLModelError as error:
             raise type(error)(f"epoch {self._epoch}, mini-batch {self._batch}: {error}") from error
         metrics: dict[MLMetricKey, float | int] = {MLMetricKey.EPOCH_INDEX: self._epoch, MLMetricKey.MINI_BATCH_INDEX: self._batch}

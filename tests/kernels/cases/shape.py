@@ -41,6 +41,7 @@ CASES = (
     turned("last first", CUBE, lambda x: np.einsum("abc->cab", x), 2, 0, 1),
     turned("rank 4", numbers(2, 3, 4, 2), lambda x: np.einsum("abcd->dbca", x), 3, 1, 2, 0),
     turned("one axis", numbers(3), lambda x: x, 0),
+    turned("the last three of four", numbers(1, 3, 2, 4), lambda x: np.einsum("abcd->acdb", x), 1, 2, 0),
     squeezed("front", numbers(1, 1, 3, 2), (3, 2), 0, 1),
     squeezed("apart", numbers(1, 3, 2, 1), (3, 2), 0, 3),
     squeezed("from the end, falling", numbers(3, 2, 1, 1), (3, 2), -1, -2),

@@ -1,0 +1,1 @@
+"""The networks that the benchmarks run, and the engines that run them."""

@@ -1,0 +1,1 @@
+"""How layers become steps, one file a family, each with its rows at the end."""

@@ -1,0 +1,49 @@
+"""The benchmarks run: the smallest of each, in a process of its own, prints its table. How fast is not asked here."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+BENCHMARKS = ROOT / "benchmarks"
+
+# program, smallest arguments, what it needs, rows of its table
+SMALLEST: list[tuple[str, list[str], list[str], list[str]]] = [
+    (
+        "networks.py",
+        ["--networks", "LSTM", "--batches", "1", "--seconds", "0", "--turns", "1", "--threads", "1"],
+        ["torch", "coremltools", "onnx", "onnxruntime"],
+        ["| LSTM | 1 | 1 |"],
+    ),
+    (
+        "load.py",
+        ["--megabytes", "4", "--turns", "1", "--ours"],
+        [],
+        ["| reading the file |", "| tailor |", "| tailor, and a prediction |"],
+    ),
+    ("update_epoch.py", ["--epochs", "1", "--images", "32", "--threads", "1"], ["torch"], ["| 1 |"]),
+    ("kernels.py", ["1", "0"], ["torch"], ["softmax 500, forward", "Adam, 600,000 parameters"]),
+]
+
+
+def test_every_benchmark_is_tried() -> None:
+    assert sorted(path.name for path in BENCHMARKS.glob("*.py")) == sorted(row[0] for row in SMALLEST)
+
+
+@pytest.mark.parametrize(("program", "arguments", "needs", "rows"), SMALLEST, ids=[row[0] for row in SMALLEST])
+def test_the_smallest_run_prints_its_table(program: str, arguments: list[str], needs: list[str], rows: list[str]) -> None:
+    if absent := [name for name in needs if find_spec(name) is None]:
+        pytest.skip(f"needs {', '.join(absent)}, which the extra 'peers' installs")
+    found = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    command = [sys.executable, str(BENCHMARKS / program), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": found})
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    for row in rows:
+        assert any(line.startswith(row) for line in lines), done.stdout

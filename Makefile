@@ -10,8 +10,9 @@ SAMPLE ?= 0
 ARGS ?=
 CONFORMANCE := build/conformance
 
-# make fuzz SECONDS=600 SEED=7 ONLY=pooling
+# make fuzz SECONDS=600 SEED=7 ONLY=pooling; ROUNDS= bounds the cases, so that they are the same on every machine
 SECONDS ?= 60
+ROUNDS ?=
 SEED ?= 0
 ONLY ?=
 
@@ -22,7 +23,7 @@ help:
 	@echo "make test         every test"
 	@echo "make lint         ruff, mypy --strict, import contracts"
 	@echo "make bench        every program in benchmarks/"
-	@echo "make fuzz         spoils small models and runs them, for a minute (SECONDS=, SEED=, ONLY=)"
+	@echo "make fuzz         spoils small models and runs them, for a minute (SECONDS=, ROUNDS=, SEED=, ONLY=)"
 	@echo "make conformance  coremltools' own tests with tailor behind them (SUITES=, SAMPLE=, ARGS=)"
 	@echo "make clean        what the commands above made, the environment too"
 
@@ -41,7 +42,7 @@ bench: $(VENV)/peers.stamp
 	@set -e; for program in benchmarks/*.py; do echo "== $$program"; $(BIN)/python "$$program"; done
 
 fuzz: $(VENV)/test.stamp
-	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) --seed $(SEED) --only '$(ONLY)'
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(ROUNDS:%=--rounds %) --seed $(SEED) --only '$(ONLY)'
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

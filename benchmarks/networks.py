@@ -3,8 +3,8 @@
     python benchmarks/networks.py [--networks SqueezeNet,LSTM] [--batches 1,16] [--seconds 8] [--threads 2]
 
 The networks are made here with random weights and reach tailor through coremltools' converter (the LSTM through its
-builder), ONNX Runtime through PyTorch's exporter. Answers are compared first. Whoever runs next waits until the threads of
-the one before have gone to sleep, for some spin. With ``--threads 1`` processor time is measured instead of the clock on the
+builder), ONNX Runtime through PyTorch's exporter. Answers are compared first. A turn is a few runs; whoever is next waits until
+the threads of the one before have gone to sleep, for some spin. With ``--threads 1`` processor time is measured instead of the clock on the
 wall, which does not count waiting for a core: for machines that others use. Prints a Markdown table; a ratio below 1 means that tailor
 is faster than the better of the two. Needs the extra ``peers``.
 """
@@ -26,7 +26,10 @@ from torch import nn
 
 from tailor.kernels import Array, warm_up
 
-PAUSE, IMAGE = 0.01, (3, 224, 224)
+IMAGE = (3, 224, 224)
+PAUSE, BURST = 0.06, 4
+"""Seconds before each turn: a thread of ONNX Runtime spins for 48 ms after a run (processor time says), one of PyTorch for 9.
+Runs in a turn: after a pause, kernels of virtual machines put all threads on one processor for a while."""
 NAMES = ("tailor", "ONNX Runtime", "PyTorch")
 
 
@@ -67,16 +70,17 @@ def check(name: str, runs: list[Run], x: Array) -> None:
         assert off < 1e-3, f"{name}: {engine} is off by {off:g}"
 
 
-def measure(runs: list[Run], x: Array, seconds: float, turns: int, clock: Callable[[], float]) -> list[list[float]]:
-    """Milliseconds of each, in turns, for ``seconds`` and at least ``turns`` times."""
+def measure(runs: list[Run], x: Array, seconds: float, fewest: int, clock: Callable[[], float]) -> list[list[float]]:
+    """Milliseconds of each run, in turns of a few runs, for ``seconds`` and at least ``fewest`` runs."""
     times: list[list[float]] = [[] for _ in runs]
     end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(times[0]) < turns:
+    while time.perf_counter() < end or len(times[0]) < fewest:
         for run, found in zip(runs, times, strict=True):
             time.sleep(PAUSE)
-            begin = clock()
-            run(x)
-            found.append((clock() - begin) * 1e3)
+            for _ in range(BURST):
+                begin = clock()
+                run(x)
+                found.append((clock() - begin) * 1e3)
     return times
 
 
@@ -92,7 +96,7 @@ def main() -> None:
     parser.add_argument("--networks", default=",".join(CONTESTS), help="which, by comma")
     parser.add_argument("--batches", default="1,16")
     parser.add_argument("--seconds", type=float, default=8.0, help="for each line of the table")
-    parser.add_argument("--turns", type=int, default=5, help="for each line of the table, at least")
+    parser.add_argument("--runs", type=int, default=8, help="for each line of the table, at least")
     parser.add_argument("--threads", type=int, default=2, help="for each engine; with 1, processor time is measured")
     options = parser.parse_args()
     names = options.networks.split(",")
@@ -102,7 +106,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     warm_up()
     print(f"Threads: {options.threads} each. Milliseconds of {what}: median (minimum).\n")
-    print("| network | batch | turns | " + " | ".join(NAMES) + " | tailor / best: medians | minima | goal |")
+    print("| network | batch | runs | " + " | ".join(NAMES) + " | tailor / best: medians | minima | goal |")
     print("|---|" + "---:|" * 8)
     for name in names:
         contest = CONTESTS[name]
@@ -114,7 +118,7 @@ def main() -> None:
                 runs = contestants(net, contest.shape, batch, options.threads)
             x = example(net, contest.shape, batch)
             check(name, runs, x)
-            times = measure(runs, x, options.seconds, options.turns, clock)
+            times = measure(runs, x, options.seconds, options.runs, clock)
             print(row(name, batch, times, contest.goals.get(batch, contest.goals.get(0))), flush=True)
 
 

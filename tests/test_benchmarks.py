@@ -17,7 +17,7 @@ BENCHMARKS = ROOT / "benchmarks"
 SMALLEST: list[tuple[str, list[str], list[str], list[str]]] = [
     (
         "networks.py",
-        ["--networks", "LSTM", "--batches", "1", "--seconds", "0", "--turns", "1", "--threads", "1"],
+        ["--networks", "LSTM", "--batches", "1", "--seconds", "0", "--runs", "1", "--threads", "1"],
         ["torch", "coremltools", "onnx", "onnxruntime"],
         ["| LSTM | 1 | 1 |"],
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Annotated, Any
@@ -65,9 +66,9 @@ def measured(model: MLModel, examples: Sequence[Mapping[str, object]], repeat: i
     runs: list[list[Seen]] = []
     seconds: list[float] = []
     for _ in range(repeat):
-        seen: list[Seen] = []  # appended to by several threads, which lists bear
+        seen: list[Seen] = []
         begin = time.perf_counter()
-        with watching(lambda models, step, seen=seen: seen.append((models, step))):  # type: ignore[misc]
+        with watching(partial(_note, seen)):
             model.predict(examples)
         seconds.append(time.perf_counter() - begin)
         runs.append(seen)
@@ -86,6 +87,11 @@ def measured(model: MLModel, examples: Sequence[Mapping[str, object]], repeat: i
         "leastSeconds": min(seconds),
         "models": [_part(path, part, wholes[path], runs) for path, part in parts if len(parts) == 1 or not part.models],
     }
+
+
+def _note(seen: list[Seen], models: tuple[str, ...], step: Step) -> None:
+    """Called by several threads, which ``append`` bears."""
+    seen.append((models, step))
 
 
 def _parts(path: tuple[str, ...], model: MLModel) -> list[tuple[tuple[str, ...], MLModel]]:

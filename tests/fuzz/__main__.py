@@ -100,10 +100,10 @@ class Finding(Exception):
 
 
 class Campaign:
-    """Rounds of cases until the time is over; a finding is told once, and shrunk."""
+    """Rounds of cases until there were enough or the time is over; a finding is told once, and shrunk."""
 
-    def __init__(self, names: tuple[str, ...], seconds: float, first: int) -> None:
-        self.names, self.first = names, first
+    def __init__(self, names: tuple[str, ...], seconds: float, first: int, rounds: int | None = None) -> None:
+        self.names, self.first, self.rounds = names, first, rounds
         self.end = time.monotonic() + seconds
         self.child = Child()
         self.ends: Counter[str] = Counter()
@@ -112,7 +112,7 @@ class Campaign:
     def run(self) -> int:
         """How many findings there were."""
         number = self.first
-        while time.monotonic() < self.end:
+        while time.monotonic() < self.end and (self.rounds is None or number < self.first + self.rounds):
             try:
                 self._round(number)
             except Finding as finding:
@@ -156,6 +156,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description="spoils small models and runs them")
     parser.add_argument("--seconds", type=float, default=60, help="how long, about (default: 60)")
     parser.add_argument("--seed", type=int, default=0, help="the number of the first round (default: 0)")
+    parser.add_argument("--rounds", type=int, help=f"how many rounds of {ROUND} cases, at most (default: as many as the time allows)")
     parser.add_argument("--only", default="", help="models of the corpus whose names match this pattern")
     parser.add_argument("--again", help="a case to run again, as a failure prints it")
     options = parser.parse_args()
@@ -166,7 +167,7 @@ def main() -> int:
         print(f"{answer['end']}: {answer['said']}")
         return int(answer["end"] in BAD)
     names = tuple(name for name in makers() if re.search(options.only, name))
-    return int(Campaign(names, options.seconds, options.seed).run() > 0)
+    return int(Campaign(names, options.seconds, options.seed, options.rounds).run() > 0)
 
 
 if __name__ == "__main__":

@@ -251,8 +251,9 @@ def test_other_layouts_of_the_inputs_change_nothing(case: Case) -> None:
         np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-10)
     if OPS[case.op].backward is not None:
         for one, other in zip(back(case, arrays, g), back(case, others, tuple(map(strange, g))), strict=True):
-            if one is not None:
-                np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-10)  # type: ignore[arg-type]
+            assert (one is None) == (other is None)
+            if one is not None and other is not None:
+                np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-10)
 
 
 def test_rows_with_one_name_are_refused() -> None:

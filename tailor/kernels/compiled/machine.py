@@ -108,7 +108,7 @@ def _tile(builder: Any, pixels: int, each: bool, arguments: tuple[Any, ...]) -> 
         builder.store(answer, builder.inttoptr(place, VECTOR.as_pointer())).align = 4
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def tile(
     context: Any,
     pixels: Any,
@@ -165,7 +165,7 @@ def tile(
     return signature, generate
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def window(
     context: Any, maximum: Any, pixels: Any, row: Any, col: Any, rows: Any, cols: Any, blocks: Any, answers: Any, divisor: Any
 ) -> Any:
@@ -212,7 +212,7 @@ def window(
     return signature, generate
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def claim(context: Any, address: Any) -> Any:
     """Adds one to the counter at ``address``, of all threads; the number before."""
 
@@ -222,7 +222,19 @@ def claim(context: Any, address: Any) -> Any:
     return types.int64(types.int64), generate
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
+def take(context: Any, address: Any, turn: Any) -> Any:
+    """Whether this thread is the one that makes the number at ``address`` one more than ``turn``, which it is."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        place, turn = builder.inttoptr(arguments[0], LONG.as_pointer()), arguments[1]
+        found = builder.cmpxchg(place, turn, builder.add(turn, _number(1)), "seq_cst")
+        return builder.extract_value(found, 1)
+
+    return types.boolean(types.int64, types.int64), generate
+
+
+@intrinsic
 def counted(context: Any, address: Any) -> Any:
     """What the counter at ``address`` says; what other threads wrote before they counted can be read after it."""
 
@@ -232,7 +244,7 @@ def counted(context: Any, address: Any) -> Any:
     return types.int64(types.int64), generate
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def breathe(context: Any) -> Any:
     """Tells the processor that this thread waits for another."""
 
@@ -248,7 +260,7 @@ def breathe(context: Any) -> Any:
     return types.void(), generate
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def floats(context: Any, address: Any) -> Any:
     """``address`` as ``numba.carray`` takes it, of float32."""
 
@@ -258,7 +270,7 @@ def floats(context: Any, address: Any) -> Any:
     return types.CPointer(types.float32)(types.int64), generate
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def longs(context: Any, address: Any) -> Any:
     """``address`` as ``numba.carray`` takes it, of 64-bit numbers."""
 
@@ -268,7 +280,7 @@ def longs(context: Any, address: Any) -> Any:
     return types.CPointer(types.int64)(types.int64), generate
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def anything(context: Any, address: Any) -> Any:
     """``address`` as ``numba.carray`` takes it together with a type."""
 
@@ -278,7 +290,7 @@ def anything(context: Any, address: Any) -> Any:
     return types.voidptr(types.int64), generate
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def perform(
     context: Any, kernel: Any, record: Any, part: Any, parts: Any, split: Any, count: Any, bases: Any, offsets: Any, aside: Any
 ) -> Any:
@@ -292,7 +304,7 @@ def perform(
     return types.void(*(types.int64,) * 9), generate
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def as_float(context: Any, bits: Any) -> Any:
     """The float32 that the 32 ``bits`` are."""
 
@@ -302,7 +314,7 @@ def as_float(context: Any, bits: Any) -> Any:
     return types.float32(types.int32), generate
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def as_bits(context: Any, number: Any) -> Any:
     """The 32 bits of a float32."""
 

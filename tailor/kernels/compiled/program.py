@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from math import prod
 from typing import Protocol
 
@@ -70,9 +70,10 @@ class Program:
         """What the loop goes through, for so many examples and threads."""
         known = self._orders.get((count, threads))
         if known is None:
-            order = np.zeros((len(self.steps), 5), np.int64)
+            order = np.zeros((len(self.steps), 6), np.int64)
             for place, (step, addresses) in enumerate(zip(self.steps, self._records[1], strict=True)):
-                order[place] = (*addresses, *parts(step, count, threads), step.wait)
+                number, split, turns = parts(step, count, threads)
+                order[place] = (*addresses, number, split, step.wait, turns)
             order[-1:, 4] = 1
             if len(self._orders) >= 8:
                 self._orders.clear()
@@ -122,7 +123,7 @@ class Program:
                 one[0, 4] = 1
                 return run(one, self.offsets, bases, count, counters)
 
-            observe(step.label, lambda work=work: crew.gather(work))  # type: ignore[misc]
+            observe(step.label, partial(crew.gather, work))
         return outputs
 
 

@@ -86,7 +86,9 @@ def cast(array: NDArray[Any], data_type: MLMultiArrayDataType, where: str, *, fi
     with np.errstate(over="ignore"):
         answer = array.astype(target, copy=False)
     if finite and (array.dtype.kind == "f" or target == np.float16):
-        _refuse(~np.isfinite(answer), array, f"finite numbers that fit {target}", where)
+        good = np.isfinite(answer)
+        if not good.all():
+            _refuse(~good, array, f"finite numbers that fit {target}", where)
     return answer
 
 

@@ -8,12 +8,12 @@ from math import prod
 from ...layers.axes import from_end
 from ...op import Array, Attributes, Shape
 from ..assembly import Assembly
-from ..bind import Bind
+from ..bind import Bind, Make
 from ..records import Function, Norm
 from ..views import View, c_order
 
 
-def _softmax(axis: int | None = None) -> object:
+def _softmax(axis: int | None = None) -> Make:
     def make(to: Assembly, name: str, inputs: Sequence[View], weights: Sequence[Array], attributes: Attributes) -> View:
         x = inputs[0]
         place = len(x.shape) + (from_end(attributes["axis"], len(x.shape)) if axis is None else axis)
@@ -65,8 +65,8 @@ def _fits(inputs: Sequence[Shape], weights: Sequence[Shape], attributes: Attribu
 
 
 BINDS = (
-    Bind("softmax", _fits, _softmax(-3)),  # type: ignore[arg-type]
-    Bind("softmaxND", _fits, _softmax()),  # type: ignore[arg-type]
+    Bind("softmax", _fits, _softmax(-3)),
+    Bind("softmaxND", _fits, _softmax()),
     Bind("mvn", _fits, _mean_variance),
     Bind("layerNormalization", _fits, _layer),
 )

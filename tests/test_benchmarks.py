@@ -19,7 +19,7 @@ SMALLEST: list[tuple[str, list[str], list[str], list[str]]] = [
         "networks.py",
         ["--networks", "LSTM", "--batches", "1", "--seconds", "0", "--runs", "1", "--threads", "1"],
         ["torch", "coremltools", "onnx", "onnxruntime"],
-        ["| LSTM | 1 | 1 |"],
+        ["| LSTM | 1 | 4 |"],
     ),
     (
         "load.py",
@@ -28,6 +28,7 @@ SMALLEST: list[tuple[str, list[str], list[str], list[str]]] = [
         ["| reading the file |", "| tailor |", "| tailor, and a prediction |"],
     ),
     ("update_epoch.py", ["--epochs", "1", "--images", "32", "--threads", "1"], ["torch"], ["| 1 |"]),
+    ("neighbors.py", ["--seconds", "0", "--shrink", "50"], ["sklearn"], ["| 1000 queries", "| 100 samples more"]),
     ("kernels.py", ["1", "0"], ["torch"], ["softmax 500, forward", "Adam, 600,000 parameters"]),
 ]
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tailor.kernels import HAVE_NUMBA, Array, pools, sampling, window
+from tailor.kernels import HAVE_NUMBA, Array, pools, sampling, trees, window
 from tailor.kernels import optimizers as steps
 from tailor.kernels.jit import Kernel, plain
 from tailor.kernels.layers import activation, lstm_gates
@@ -114,7 +114,7 @@ def test_samples(dtype: str) -> None:
 
 def run(code: str, **environment: str) -> None:
     """``code`` in a process of its own, where falling back with a warning is an error."""
-    subprocess.run([sys.executable, "-W", "error::RuntimeWarning", "-c", code], check=True, env={**os.environ, **environment}, timeout=120)
+    subprocess.run([sys.executable, "-W", "error::RuntimeWarning", "-c", code], check=True, env={**os.environ, **environment}, timeout=400)
 
 
 STEP = """
@@ -200,5 +200,5 @@ def test_plain_copies_only_what_a_loop_would_be_compiled_for_again() -> None:
 def test_every_loop_is_compared() -> None:
     compared = {window._im2col, window._col2im, pools._max_pool, pools._max_pool_back, pools._sum_pool, pools._sum_pool_back}
     compared |= {pools._max_of_four, pools._max_of_four_back, activation._relu, activation._relu_back}
-    compared |= {lstm_gates.usual_step}
+    compared |= {lstm_gates.usual_step, trees._walk}  # the trees in test_trees
     assert set(KERNELS) == compared | {steps._descend, steps._roll, steps._adapt, sampling._bilinear}

@@ -110,8 +110,9 @@ async def test_blas_has_the_users_threads_after_a_prediction_and_an_update() -> 
         assert model.predict([{"image": image} for image in images(60)])
         assert {library.get_num_threads() for library in libraries} == {2}
         provider = MLArrayBatchProvider([{"image": image, "classLabel": "a"} for image in images(20)])
-        seen: set[int] = set()
-        with watching(lambda models, step: seen.add(threading.get_ident())):
+        seen: set[str] = set()
+        with watching(lambda models, step: seen.add(threading.current_thread().name)):
             await MLUpdateTask(model, provider)
         assert {library.get_num_threads() for library in libraries} == {2}
-    assert len(seen) == 1
+    # The stretches of training may be run by different worker threads, one after the other, but by nobody who helps them.
+    assert seen and not [name for name in seen if name.startswith("tailor-")]

@@ -148,7 +148,7 @@ def trained_weights(model: MLModel) -> Weights:
 def drawing_classifier(weights: Weights) -> MLModel:
     """The model that ships: the trained extractor, frozen, then nearest neighbours that have seen nothing yet."""
     neighbours = KNearestNeighborsClassifierBuilder("embedding", "label", EMBEDDING, "unknown", number_of_neighbors=3)
-    neighbours.set_weighting_scheme("inverse_distance")
+    neighbours.weighting_scheme = "inverse_distance"
     spec = make_pipeline("classifier", [extractor(weights, "embedding").spec, neighbours.spec], ["extractor", "neighbours"])
     spec.description.metadata.shortDescription = "Says which digit a drawing shows; can be taught others."
     spec.description.metadata.author = "tailor's demo, on the UCI handwritten digits of scikit-learn"

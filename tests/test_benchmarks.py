@@ -29,6 +29,12 @@ SMALLEST: list[tuple[str, list[str], list[str], list[str]]] = [
     ),
     ("update_epoch.py", ["--epochs", "1", "--images", "32", "--threads", "1"], ["torch"], ["| 1 |"]),
     ("neighbors.py", ["--seconds", "0", "--shrink", "50"], ["sklearn"], ["| 1000 queries", "| 100 samples more"]),
+    (
+        "trees.py",
+        ["--trees", "3", "--rows", "20", "--seconds", "0"],
+        ["sklearn"],
+        ["| scikit-learn, boosted |", "| scikit-learn, random forest |"],
+    ),
     ("kernels.py", ["1", "0"], ["torch"], ["softmax 500, forward", "Adam, 600,000 parameters"]),
 ]
 

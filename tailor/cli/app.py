@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from .codegen import codegen
 from .failures import ExitCode, report
 from .inspect import inspect
 from .predict import predict
@@ -27,7 +28,7 @@ With --json results are JSON, and an error is {"error": {...}} on stderr.
 """
 
 app = typer.Typer(name="tailor", help=ABOUT, pretty_exceptions_enable=False, rich_markup_mode=None)
-for command in (inspect, predict, profile, update, snapshot, restore):
+for command in (inspect, predict, profile, update, snapshot, restore, codegen):
     app.command()(command)
 
 

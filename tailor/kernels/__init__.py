@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from . import neighbors
+from . import generalized_linear, neighbors, probit, similarity, sound, trees, vector_machines
 from .bounds import check_elements
-from .compiled import AXES, BINDS, Assembly, Border, Program, View, can_run
+from .compiled import AXES, BINDS, Assembly, Border, Packed, Program, View, can_run
 from .fused import FUSED_CONVOLUTION
 from .image import (
     ChannelOrder,
@@ -20,6 +20,7 @@ from .image import (
     subtract_mean,
 )
 from .jit import HAVE_NUMBA
+from .layers.boxes import kept_boxes
 from .losses import (
     categorical_cross_entropy,
     categorical_cross_entropy_gradient,
@@ -28,6 +29,7 @@ from .losses import (
     softmax_cross_entropy_gradient,
 )
 from .neighbors import nearest, votes
+from .norms import Norm, normalized
 from .op import Array, Attributes, Decode, Op, Reading, Shape
 from .optimizers import SGD, Adam, Optimizer
 from .registry import OPS
@@ -47,8 +49,10 @@ __all__ = [
     "Border",
     "ChannelOrder",
     "Decode",
+    "Norm",
     "Op",
     "Optimizer",
+    "Packed",
     "Program",
     "Reading",
     "Shape",
@@ -60,18 +64,26 @@ __all__ = [
     "check_elements",
     "chw_to_hwc",
     "chw_to_image",
+    "generalized_linear",
     "gray_to_rgb",
     "hwc_to_chw",
     "image_to_chw",
+    "kept_boxes",
     "mean_squared_error",
     "mean_squared_error_gradient",
     "nearest",
     "neighbors",
+    "normalized",
+    "probit",
     "resize",
     "rgb_to_gray",
     "scale_and_bias",
+    "similarity",
     "softmax_cross_entropy_gradient",
+    "sound",
     "subtract_mean",
+    "trees",
+    "vector_machines",
     "votes",
     "warm_up",
 ]

@@ -104,8 +104,10 @@ def subtract_mean(tensor: Array, mean: Array) -> Array:
     return difference
 
 
-def resize(image: Array, height: int, width: int) -> Array:
+def resize(image: Array, height: int, width: int, box: tuple[float, float, float, float] | None = None) -> Array:
     """Images ``[N, H, W]`` or ``[N, H, W, C]`` scaled to ``[N, height, width, ...]``; the aspect ratio is not kept.
+
+    ``box``: the part that is scaled, (left, upper, right, lower) in pixels, which need not be whole; all of it without.
 
     A triangle (bilinear) filter that widens where the image shrinks, so that nothing is skipped, in two passes: rows
     first where there will be fewer of them, columns first otherwise. uint8 is computed in fixed point and rounded after
@@ -115,11 +117,12 @@ def resize(image: Array, height: int, width: int) -> Array:
     """
     if image.ndim < 3 or 0 in image.shape[1:3] or height < 1 or width < 1:
         raise ValueError(f"expected images [N, H, W, ...] and a size of at least 1x1, got {list(image.shape)} to {width}x{height}")
+    left, upper, right, lower = box or (0.0, 0.0, float(image.shape[2]), float(image.shape[1]))
     # Rows lie together in memory: the sooner there are fewer of them, the better.
-    lower = height < image.shape[1]
-    resized = _resample(image, height) if lower else image
-    resized = _resample(resized.swapaxes(1, 2), width).swapaxes(1, 2)
-    return np.ascontiguousarray(resized if lower else _resample(resized, height))
+    rows_first = height < image.shape[1]
+    resized = _resample(image, height, upper, lower) if rows_first else image
+    resized = _resample(resized.swapaxes(1, 2), width, left, right).swapaxes(1, 2)
+    return np.ascontiguousarray(resized if rows_first else _resample(resized, height, upper, lower))
 
 
 def _channels(order: ChannelOrder) -> int:
@@ -128,14 +131,14 @@ def _channels(order: ChannelOrder) -> int:
     return _CHANNELS[order]
 
 
-def _resample(image: Array, size: int) -> Array:
-    """Axis 1 resampled to ``size``: each output line is a weighted sum of the few input lines under its filter."""
-    if image.shape[1] == size:
+def _resample(image: Array, size: int, start: float, stop: float) -> Array:
+    """Axis 1 from ``start`` to ``stop`` resampled to ``size``: each output line is a weighted sum of the few lines under its filter."""
+    if (start, stop, image.shape[1]) == (0.0, float(size), size):
         return image
     whole = image.dtype == np.uint8
     one = float(1 << _WEIGHT_BITS)
     lines: Array = np.empty((image.shape[0], size, *image.shape[2:]), dtype=image.dtype)
-    first, weights = _filter_taps(image.shape[1], size)
+    first, weights = _filter_taps(image.shape[1], size, start, stop)
     for place, (start, row) in enumerate(zip(first.tolist(), weights, strict=True)):
         under = image[:, start : start + len(row)].astype(np.float64, order="C")
         shares = row[: under.shape[1]]
@@ -149,11 +152,11 @@ def _resample(image: Array, size: int) -> Array:
     return lines
 
 
-def _filter_taps(source: int, size: int) -> tuple[Array, Array]:
+def _filter_taps(source: int, size: int, start: float, stop: float) -> tuple[Array, Array]:
     """For each of ``size`` outputs: the first input under a triangle filter, and the weights (each row sums to 1)."""
-    scale = source / size
+    scale = (stop - start) / size
     support = max(scale, 1.0)
-    centers = (np.arange(size) + 0.5) * scale
+    centers = start + (np.arange(size) + 0.5) * scale
     first = np.maximum((centers - support + 0.5).astype(np.int64), 0)
     last = np.minimum((centers + support + 0.5).astype(np.int64), source)
     taps = first[:, None] + np.arange(int((last - first).max()))

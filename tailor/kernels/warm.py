@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .compiled.program import can_run
 from .layers.activation import relu, relu_backward
 from .layers.convolution import convolution, convolution_backward
 from .layers.lstm_gates import usual_step
@@ -13,9 +14,9 @@ from .optimizers import SGD, Adam
 
 
 def warm_up() -> None:
-    """Compiles the hot loops for float32, or loads them where they have been compiled before; does nothing without Numba.
+    """Compiles the hot loops for float32 and the kernels of programs, or loads them where they have been compiled before.
 
-    Takes seconds the first time on a machine and a fraction of one afterwards. Safe from any thread.
+    Does nothing without Numba. Takes half a minute the first time on a machine and a second or two afterwards. Safe from any thread.
     """
     x, w = np.ones((1, 1, 4, 4), np.float32), np.ones((1, 1, 2, 2), np.float32)
     y = convolution(x, w)
@@ -31,3 +32,7 @@ def warm_up() -> None:
     for optimizer in (SGD(0.1), SGD(0.1, 0.9), Adam(0.1)):
         parameters = {"w": x.copy()}
         optimizer.step(parameters, {"w": x}, optimizer.init(parameters), 1)
+    if can_run():
+        from .compiled.kernels import compile_all
+
+        compile_all()

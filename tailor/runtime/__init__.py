@@ -4,7 +4,9 @@ from tailor.persistence import Snapshot
 
 from .background import Runtime
 from .configuration import MLComputeUnits, MLModelConfiguration
+from .conversion import convert
 from .custom import MLCustomLayer, register_custom_layer
+from .custom_models import MLCustomModel, register_custom_model, register_model_provider
 from .description import (
     MLDictionaryConstraint,
     MLFeatureDescription,
@@ -15,6 +17,7 @@ from .description import (
 )
 from .errors import (
     MLCustomLayerError,
+    MLCustomModelError,
     MLFeatureError,
     MLFormatError,
     MLModelError,
@@ -39,6 +42,8 @@ from .values import (
     MLFeatureProvider,
     MLFeatureType,
     MLFeatureValue,
+    MLImageCropAndScale,
+    MLImageOption,
     MLMultiArray,
     MLMultiArrayDataType,
 )
@@ -49,6 +54,8 @@ __all__ = [
     "MLComputeUnits",
     "MLCustomLayer",
     "MLCustomLayerError",
+    "MLCustomModel",
+    "MLCustomModelError",
     "MLDictionaryConstraint",
     "MLDictionaryFeatureProvider",
     "MLFeatureDescription",
@@ -58,6 +65,8 @@ __all__ = [
     "MLFeatureValue",
     "MLFormatError",
     "MLImageConstraint",
+    "MLImageCropAndScale",
+    "MLImageOption",
     "MLLayer",
     "MLMetricKey",
     "MLModel",
@@ -86,8 +95,11 @@ __all__ = [
     "MLUpdateTask",
     "Runtime",
     "Snapshot",
+    "convert",
     "read_snapshot",
     "register_custom_layer",
+    "register_custom_model",
+    "register_model_provider",
     "restore_snapshot",
     "take_snapshot",
     "write_snapshot",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from pathlib import Path
 from types import MappingProxyType
 
 from .errors import MLParameterError
@@ -37,6 +39,9 @@ class MLModelConfiguration:
     ``threadpoolctl.threadpool_limits``), nor than the environment variable ``TAILOR_THREADS`` says. The number changes no bit of
     an answer. BLAS is held to one thread meanwhile, and afterwards is what it was.
 
+    ``linked_model_folders``: folders, besides the model's own, in which the files of models that it links to may lie, and in
+    which they are looked for after its own. Relative ones are taken from the present working directory.
+
     Raises ``MLParameterError`` naming the field that cannot be.
     """
 
@@ -45,6 +50,7 @@ class MLModelConfiguration:
     preferred_metal_device: object | None = None
     allow_low_precision_accumulation_on_gpu: bool = False
     threads: int | None = None
+    linked_model_folders: Sequence[str | os.PathLike[str]] = ()
 
     def __post_init__(self) -> None:
         if self.compute_units not in list(MLComputeUnits):
@@ -52,7 +58,14 @@ class MLModelConfiguration:
         object.__setattr__(self, "compute_units", MLComputeUnits(self.compute_units))
         if self.threads is not None and (isinstance(self.threads, bool) or not isinstance(self.threads, int) or self.threads < 1):
             raise MLParameterError(f"threads: expected a whole number of at least 1, or None, got {self.threads!r}")
+        object.__setattr__(self, "linked_model_folders", _folders(self.linked_model_folders))
         if self.parameters is not None:
             if not isinstance(self.parameters, Mapping):
                 raise MLParameterError(f"parameters: expected a mapping from MLParameterKey to a value, got {self.parameters!r}")
             object.__setattr__(self, "parameters", MappingProxyType(dict(self.parameters)))
+
+
+def _folders(given: object) -> tuple[Path, ...]:
+    if not isinstance(given, Sequence) or isinstance(given, (str, bytes)) or not all(isinstance(one, (str, os.PathLike)) for one in given):
+        raise MLParameterError(f"linked_model_folders: expected a list of paths of folders, got {given!r}")
+    return tuple(Path(folder).absolute() for folder in given)

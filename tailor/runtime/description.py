@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from .errors import MLFormatError
+from .format import pipeline_of
 from .parameters import MLParameterDescription, MLParameterKey
 from .values import (
     MLColorSpace,
@@ -83,7 +84,7 @@ def describe(spec: Any, parameter_descriptions_by_key: Mapping[MLParameterKey, M
     flexible = spec.specificationVersion >= _FLEXIBLE_SINCE
     metadata = message.metadata
     return MLModelDescription(
-        input_descriptions_by_name=_with_sequences(_features(told.input, "input", flexible), spec),
+        input_descriptions_by_name=_with_known_keys(_with_sequences(_features(told.input, "input", flexible), spec), spec),
         output_descriptions_by_name=_features(told.output, "output", flexible),
         training_input_descriptions_by_name=_with_sequences(_features(message.trainingInput, "training input", flexible), spec),
         state_descriptions_by_name=_features(told.state, "state", flexible),
@@ -113,6 +114,25 @@ def _with_sequences(features: dict[str, MLFeatureDescription], spec: Any) -> dic
         else told
         for name, told in features.items()
     }
+
+
+def _with_known_keys(features: dict[str, MLFeatureDescription], spec: Any) -> dict[str, MLFeatureDescription]:
+    """``features``, with the keys that a dict vectorizer knows: coremltools' converter declares strings where they are integers, too."""
+
+    def known(told: MLFeatureDescription) -> MLFeatureDescription:
+        kind = _keys_known(spec, told.name) if isinstance(told.constraint, MLDictionaryConstraint) else None
+        return replace(told, constraint=MLDictionaryConstraint(kind)) if kind else told
+
+    return {name: known(told) for name, told in features.items()}
+
+
+def _keys_known(spec: Any, name: str) -> MLFeatureType | None:
+    """The keys of the dict vectorizer that reads the input ``name``, alone or in a pipeline; ``None`` where another type reads it."""
+    if spec.WhichOneof("Type") == "dictVectorizer":
+        return {"stringToIndex": MLFeatureType.STRING, "int64ToIndex": MLFeatureType.INT64}.get(spec.dictVectorizer.WhichOneof("Map"))
+    pipeline = pipeline_of(spec)
+    readers = (model for model in (pipeline.models if pipeline else ()) if any(told.name == name for told in model.description.input))
+    return next((_keys_known(model, name) for model in readers), None)
 
 
 def _feature(message: Any, who: str, flexible: bool) -> MLFeatureDescription:

@@ -42,8 +42,8 @@ class MLModelError(RuntimeError):
 
 
 @contextmanager
-def numbered(numbers: Sequence[int]) -> Iterator[None]:
-    """What fails inside knows an example by its place; the error that leaves has ``numbers[place]`` instead."""
+def numbered(numbers: Sequence[int | None]) -> Iterator[None]:
+    """What fails inside knows an example by its place; the error that leaves has ``numbers[place]`` instead, which may be none."""
     try:
         yield
     except MLModelError as error:
@@ -78,6 +78,12 @@ class MLCustomLayerError(MLModelError):
     """A custom layer has no class registered for it, or its class failed; names class, layer and parameters."""
 
     code = MLModelErrorCode.CUSTOM_LAYER
+
+
+class MLCustomModelError(MLModelError):
+    """A custom model has no class registered for it, or the class registered for one, or provided for a private part, failed."""
+
+    code = MLModelErrorCode.CUSTOM_MODEL
 
 
 class MLPredictionCancelledError(MLModelError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
@@ -16,12 +16,13 @@ from anyio.lowlevel import checkpoint_if_cancelled
 
 from .configuration import MLModelConfiguration
 from .description import MLModelDescription, describe
-from .errors import MLFeatureError, MLModelError, MLUnsupportedError
+from .errors import MLFeatureError, MLModelError, MLUnsupportedError, numbered
 from .format import layers, load_model, model_bytes, model_hash, model_type, save_model
-from .models import Predictor, build_predictor
+from .inputs import Inputs
+from .models import Origin, Predictor, build_predictor
 from .network import at_most, stopping
 from .parameters import check_parameters, nested_models, parameter_descriptions
-from .values import MLBatchProvider, MLFeatureProvider, accept_column, as_mapping, default_value, deliver
+from .values import MLBatchProvider, MLFeatureProvider, as_mapping, deliver
 
 _NETWORKS = ("neuralNetwork", "neuralNetworkClassifier", "neuralNetworkRegressor")
 
@@ -53,25 +54,36 @@ class MLModel:
             self._begin(spec, "model", configuration)
         else:
             path = Path(source)
-            self._begin(spec, path.name, configuration)
+            self._begin(spec, path.name, configuration, path.absolute().parent)
             self._package = path.is_dir()
 
-    def _begin(self, spec: Any, name: str, configuration: MLModelConfiguration | None) -> None:
+    def _begin(self, spec: Any, name: str, configuration: MLModelConfiguration | None, folder: Path | None = None) -> None:
         self.name = name
         self.spec = spec
         if configuration is not None and not isinstance(configuration, MLModelConfiguration):
             raise MLModelError(f"{name}: expected an MLModelConfiguration, got {type(configuration).__name__}")
         self.configuration = configuration if configuration is not None else MLModelConfiguration()
-        self._parameters = check_parameters(spec, self.configuration.parameters or {})
+        self._origin = Origin(folder, tuple(map(Path, self.configuration.linked_model_folders)))
+        self._given = {str(key): value for key, value in check_parameters(spec, self.configuration.parameters or {}).items()}
         self._predictor: Predictor | None = None
         self._building = threading.Lock()
         self._package = False
 
     @classmethod
-    def from_spec(cls, spec: Any, name: str = "model", configuration: MLModelConfiguration | None = None) -> MLModel:
-        """A model over a message of ``tailor.runtime.format``, which must not be changed afterwards."""
+    def from_spec(
+        cls,
+        spec: Any,
+        name: str = "model",
+        configuration: MLModelConfiguration | None = None,
+        *,
+        folder: str | os.PathLike[str] | None = None,
+    ) -> MLModel:
+        """A model over a message of ``tailor.runtime.format``, which must not be changed afterwards.
+
+        ``folder``: where the files of models that it links to are looked for, as if it had been read from there.
+        """
         model = cls.__new__(cls)
-        model._begin(spec, name, configuration)
+        model._begin(spec, name, configuration, None if folder is None else Path(folder).absolute())
         return model
 
     def __repr__(self) -> str:
@@ -104,6 +116,11 @@ class MLModel:
         return model_hash(self.spec)
 
     @property
+    def folder(self) -> Path | None:
+        """The folder of the model's file, in which models that it links to are looked for; ``None`` where it was read from none."""
+        return self._origin.folder
+
+    @property
     def layers(self) -> list[MLLayer]:
         """The layers of a network, in order; empty for other types."""
         kind = self.model_type
@@ -115,7 +132,8 @@ class MLModel:
     @property
     def models(self) -> list[tuple[str, MLModel]]:
         """The models of a pipeline by name, in order; empty for other types."""
-        return [(name, MLModel.from_spec(spec, name)) for name, spec in nested_models(self.spec)]
+        configuration = replace(self.configuration, parameters=None)
+        return [(name, MLModel.from_spec(spec, name, configuration, folder=self.folder)) for name, spec in nested_models(self.spec)]
 
     @overload
     def predict(self, data: Mapping[str, object] | MLFeatureProvider) -> dict[str, Any]: ...
@@ -168,41 +186,24 @@ class MLModel:
     def _predict(self, rows: Sequence[Mapping[str, object]], single: bool = False) -> list[dict[str, Any]]:
         if not rows:
             return []
-        described = self.description.input_descriptions_by_name
-        columns = {}
-        for number, row in enumerate(rows):
-            for name in row:
-                if name not in described:
-                    where = "" if single else f"example {number}: "
-                    known = ", ".join(map(repr, described))
-                    raise MLFeatureError(f"{where}{self.name}: expected inputs among {known}, got {name!r}")
-        for name, description in described.items():
-            values = [row.get(name) for row in rows]
-            if description.optional:
-                if all(value is None for value in values) and default_value(description) is None:
-                    continue
-                values = [default_value(description) if value is None else value for value in values]
-            lacking = next((number for number, value in enumerate(values) if value is None), None)
-            if lacking is not None:
-                where = "" if single else f"example {lacking}: "
-                given = [repr(other) for other, value in rows[lacking].items() if value is not None]
-                got = "None" if name in rows[lacking] else ", ".join(given) or "nothing"
-                raise MLFeatureError(f"{where}{self.name}: expected input {name!r}, got {got}")
-            columns[name] = accept_column(description, values, "input", None if single else range(len(rows)))
-        with at_most(self.configuration.threads):
-            answers = self._ready().predict(columns, len(rows))
         outputs = self.description.output_descriptions_by_name
-        return [
-            {name: deliver(description, answers[name][row]) for name, description in outputs.items() if name in answers}
-            for row in range(len(rows))
-        ]
+        answers: list[dict[str, Any]] = [{} for _ in rows]
+        for numbers, columns in self._inputs.grouped(rows, single):
+            with at_most(self.configuration.threads), numbered([None] if single else numbers):
+                made = self._ready().predict(columns, len(numbers))
+            for place, number in enumerate(numbers):
+                answers[number] = {name: deliver(described, made[name][place]) for name, described in outputs.items() if name in made}
+        return answers
+
+    @cached_property
+    def _inputs(self) -> Inputs:
+        return Inputs(self.spec, self.description.input_descriptions_by_name, self.name)
 
     def _ready(self) -> Predictor:
         """The predictor, made when it is first needed."""
         with self._building:
             if self._predictor is None:
-                given = {str(key): value for key, value in self._parameters.items()}
-                self._predictor = build_predictor(self.spec, given, f"model {self.name!r}")
+                self._predictor = build_predictor(self.spec, self._given, f"model {self.name!r}", self._origin)
             return self._predictor
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -225,4 +226,4 @@ class MLModel:
         spec = type(self.spec)()
         spec.CopyFrom(self.spec)
         write(spec)
-        return MLModel.from_spec(spec, self.name, self.configuration)
+        return MLModel.from_spec(spec, self.name, self.configuration, folder=self.folder)

@@ -150,7 +150,7 @@ _LEAST: dict[str, float | int] = {"epochs": 1, "miniBatchSize": 1, "numberOfNeig
 
 
 def _described(key: MLParameterKey, message: Any) -> MLParameterDescription:
-    """The description of a parameter from the format's Int64Parameter, DoubleParameter or BoolParameter."""
+    """The description of a parameter from the format's Int64Parameter, DoubleParameter, BoolParameter or StringParameter."""
     default = message.defaultValue
     fields = {field.name for field in message.DESCRIPTOR.fields}
     minimum: float | int | None = _LEAST.get(key.name)
@@ -187,6 +187,9 @@ def _own(spec: Any) -> Iterator[MLParameterDescription]:
     kind = spec.WhichOneof("Type")
     if kind == "kNearestNeighborsClassifier":
         yield _described(MLParameterKey.NUMBER_OF_NEIGHBORS, spec.kNearestNeighborsClassifier.numberOfNeighbors)
+    elif kind == "linkedModel":
+        yield _described(MLParameterKey.LINKED_MODEL_FILE_NAME, spec.linkedModel.linkedModelFile.linkedModelFileName)
+        yield _described(MLParameterKey.LINKED_MODEL_SEARCH_PATH, spec.linkedModel.linkedModelFile.linkedModelSearchPath)
     elif kind in _NETWORKS and spec.isUpdatable:
         update = getattr(spec, kind).updateParams
         chosen = update.optimizer.WhichOneof("OptimizerType")

@@ -16,6 +16,14 @@ from tailor.runtime.format import Model, NeuralNetworkBuilder, array_feature, do
 from tests.kernels.cases import CASES
 from tests.kernels.cases.case import Case, numbers
 from tests.models.hand_made import classifier, pipeline
+from tests.models.test_custom_models import custom
+from tests.models.test_linked import link
+from tests.models.test_private_parts import PRIVATE, private
+from tests.models.test_recommender import recommender
+from tests.models.test_sound import preprocessing
+from tests.models.test_suppression import BOXES, SCORES, suppression
+from tests.models.transform_cases import CASES as TRANSFORMS
+from tests.models.transform_cases import Case as TransformCase
 from tests.network.models import digits_builder, teach
 from tests.network.test_control import choosing, doubling, leaving, summing
 from tests.places import SHARED_MODELS
@@ -166,7 +174,18 @@ def makers() -> dict[str, Callable[[], Seed]]:
         "neighbours-tree": lambda: Seed(classifier([[0, 0], [1, 1], [2, 0]], [1, 2, 3], k=2, default=7, kd_tree=True)),
         "pipeline": spaced,
         "identity": lambda: Seed(_identity()),
+        "suppression": lambda: Seed(suppression(scores=(3, 2), boxes=(3, 4)), {"scores": SCORES, "boxes": BOXES}),
     }
+    made |= {
+        "recommender": lambda: Seed(recommender()),
+        "recommender-strings": lambda: Seed(recommender(ids=["a", "b", "c", "d", "e"])),
+        "recommender-arrays": lambda: Seed(recommender(scored=False, arrays=True), {name: np.arange(2) for name in ("items", "only")}),
+        "sound": lambda: Seed(preprocessing()),
+        "custom": lambda: Seed(custom(size=("longValue", 7))),
+        "linked": lambda: Seed(link(_identity())),
+    }
+    made |= {f"private-{part}": partial(_plain, partial(private, part)) for part in PRIVATE}
+    made |= {f"transform-{name}": partial(_transform, case) for name, case in TRANSFORMS.items()}
     if find_spec("coremltools"):
         made["theirs"] = theirs
     files = sorted(SHARED_MODELS.glob("*.mlmodel")) if SHARED_MODELS.exists() else []
@@ -182,6 +201,11 @@ def _identity() -> Any:
     made.description.input.append(double_feature("x"))
     made.description.output.append(double_feature("x"))
     return made
+
+
+def _transform(case: TransformCase) -> Seed:
+    given, _ = case.answers[0]
+    return Seed(case.model.spec, {name: value for name, value in given.items() if isinstance(value, np.ndarray)})
 
 
 def _read(path: str) -> Seed:

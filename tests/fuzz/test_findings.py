@@ -78,6 +78,12 @@ FINDINGS: list[tuple[str, str, list[list[Any]], str]] = [
         [["set", f"{LAYER}name", ""]],
         "expected an updatable layer to have a name, by which its parameters are kept, got none",
     ),
+    (
+        "TypeError: probabilities that are declared as a whole number",
+        "neighbours",
+        [["become", "description.output[1].type.dictionaryType", "int64Type"]],
+        "output 'labelProbs': expected an int64, as the model declares, got a dict of 3 from it",
+    ),
 ]
 
 

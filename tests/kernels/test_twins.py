@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tailor.kernels import HAVE_NUMBA, Array, pools, sampling, trees, window
+from tailor.kernels import HAVE_NUMBA, Array, pairs, pools, sampling, trees, window
 from tailor.kernels import optimizers as steps
 from tailor.kernels.jit import Kernel, plain
 from tailor.kernels.layers import activation, lstm_gates
@@ -59,6 +59,15 @@ def test_windows(dtype: str) -> None:
         cols = random.standard_normal((*shape[:2], *windows.kernel, *windows.count)).astype(dtype)
         agree(window._im2col, x, *windows.stride, *windows.dilation, cols, changed=(5,))
         agree(window._col2im, cols, *windows.stride, *windows.dilation, np.zeros_like(x), changed=(5,))
+
+
+@needs_numba
+@pytest.mark.parametrize(("depth", "columns"), [(3, 600), (300, 5), (9000, 1), (4, 0), (0, 4)])
+def test_pairs(depth: int, columns: int) -> None:
+    random = np.random.default_rng(7)
+    x, y, out = random.standard_normal((9, depth)), random.standard_normal((depth, columns)), np.zeros((9, columns))
+    agree(pairs._products, x, y, out, changed=(2,))
+    agree(pairs._distances, x, y, out, changed=(2,))
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
@@ -200,5 +209,6 @@ def test_plain_copies_only_what_a_loop_would_be_compiled_for_again() -> None:
 def test_every_loop_is_compared() -> None:
     compared = {window._im2col, window._col2im, pools._max_pool, pools._max_pool_back, pools._sum_pool, pools._sum_pool_back}
     compared |= {pools._max_of_four, pools._max_of_four_back, activation._relu, activation._relu_back}
+    compared |= {pairs._products, pairs._distances}
     compared |= {lstm_gates.usual_step, trees._walk}  # the trees in test_trees
     assert set(KERNELS) == compared | {steps._descend, steps._roll, steps._adapt, sampling._bilinear}

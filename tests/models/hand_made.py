@@ -40,6 +40,19 @@ def model(inputs: Sequence[Any], outputs: Sequence[Any]) -> Model:
     return made
 
 
+def holding(message: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> Model:
+    """A model with these features whose type is that of ``message``, which it holds."""
+    made = model(inputs, outputs)
+    name = type(message).__name__
+    getattr(made, name[0].lower() + name[1:]).CopyFrom(message)
+    return made
+
+
+def doubles(*numbers: float) -> list[bytes]:
+    """What a list of doubles of the schema is set to."""
+    return [np.array(numbers, "<f8").tobytes()]
+
+
 def pipeline(
     models: Sequence[Model],
     inputs: Sequence[Any] = (),

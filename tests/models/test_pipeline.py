@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 
 from tailor.runtime.errors import MLFeatureError, MLFormatError, MLParameterError, MLUnsupportedError
-from tailor.runtime.format import Model, load_model, make_pipeline
+from tailor.runtime.format import Model, make_pipeline
 from tailor.runtime.format.features import array_feature, double_feature, image_feature, int64_feature, string_feature
 from tailor.runtime.models import Columns, build_learner, build_predictor, frozen_front
 from tailor.runtime.models.pipeline import PipelinePredictor
 from tests.models.hand_made import X, Y, Z, classifier, model, pipeline
-from tests.places import shared_model
 
 LABEL = string_feature("label")
 Function = Callable[[Columns], dict[str, Any]]
@@ -223,16 +222,8 @@ def test_what_the_last_model_learns_from_is_made_by_those_in_front_and_its_targe
 
 def test_a_part_that_cannot_be_run_says_so_only_when_it_is_run() -> None:
     unsupported = Model(specificationVersion=1)
-    unsupported.glmClassifier.SetInParent()
+    unsupported.mlProgram.SetInParent()
     whole = pipeline([unsupported, nearest()], names=["words", "neighbours"])
     predictor = build_predictor(whole, {}, "Text.mlmodel")
-    with pytest.raises(
-        MLUnsupportedError, match=r"^model 'words' of Text\.mlmodel is a glmClassifier: prediction with this type is not supported"
-    ):
+    with pytest.raises(MLUnsupportedError, match=r"^model 'words' of Text\.mlmodel is an ML Program: ML Programs are not supported yet"):
         predictor.predict({}, 1)
-
-
-def test_a_real_pipeline_of_unsupported_parts_loads_and_names_the_first() -> None:
-    predictor = build_predictor(load_model(shared_model("OneHotPipeline.mlmodel")), {}, "OneHot")
-    with pytest.raises(MLUnsupportedError, match="model 'model0' of OneHot is an arrayFeatureExtractor: prediction with this type is not"):
-        predictor.predict({"input": np.zeros((1, 8))}, 1)

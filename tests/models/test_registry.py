@@ -7,15 +7,11 @@ import pytest
 from tailor.runtime.errors import MLFormatError, MLUnsupportedError, MLUpdateError
 from tailor.runtime.format import Model
 from tailor.runtime.models import build_learner, build_predictor
-from tailor.runtime.models.registry import LEARNERS, PREDICTORS
+from tailor.runtime.models.registry import COMPOSED, LEARNERS, PREDICTORS
 
 TYPES = [field.name for field in Model.DESCRIPTOR.oneofs_by_name["Type"].fields]
 REASONS = {
     "mlProgram": "X.mlmodel is an ML Program: ML Programs are not supported yet",
-    "textClassifier": "X.mlmodel is a textClassifier: what it computes is private to Apple",
-    "treeEnsembleClassifier": "X.mlmodel is a treeEnsembleClassifier: prediction with this type is not supported yet",
-    "itemSimilarityRecommender": "X.mlmodel is an itemSimilarityRecommender: prediction with this type is not supported yet",
-    "oneHotEncoder": "X.mlmodel is a oneHotEncoder: prediction with this type is not supported yet",
 }
 
 
@@ -27,11 +23,11 @@ def of_type(kind: str, updatable: bool = False) -> Model:
 
 def test_the_tables_name_types_of_the_format() -> None:
     assert len(TYPES) == 37
-    assert set(LEARNERS) <= set(PREDICTORS) <= set(TYPES)
+    assert set(LEARNERS) <= {*PREDICTORS, *COMPOSED} <= set(TYPES)
     assert set(REASONS) <= set(TYPES)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in TYPES if kind not in PREDICTORS])
+@pytest.mark.parametrize("kind", [kind for kind in TYPES if kind not in {*PREDICTORS, *COMPOSED}])
 def test_a_type_that_cannot_be_run_loads_and_says_so_when_it_is_run(kind: str) -> None:
     predictor = build_predictor(of_type(kind), {}, "X.mlmodel")
     with pytest.raises(MLUnsupportedError, match=rf"^{REASONS.get(kind, f'X.mlmodel is an? {kind}: ')}"):

@@ -129,7 +129,7 @@ def test_a_classifier_gives_the_best_label_and_all_probabilities(labels: list[An
         builder.spec.neuralNetworkClassifier.labelProbabilityLayerName = ""
     logits = np.log(np.array([[0.2, 0.5, 0.3], [0.6, 0.1, 0.3]]))
     made = NetworkPredictor(builder.spec, "m").predict({"x": logits}, 2)
-    assert made["classLabel"] == [labels[1], labels[0]]
+    assert list(made["classLabel"]) == [labels[1], labels[0]]
     for row, expected in zip(made["p"], ([0.2, 0.5, 0.3], [0.6, 0.1, 0.3]), strict=True):
         assert list(row) == labels
         assert list(row.values()) == pytest.approx(expected, rel=1e-6)

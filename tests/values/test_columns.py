@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from tailor.runtime.errors import MLFeatureError
+from tailor.runtime.errors import MLFeatureError, MLFormatError
 from tailor.runtime.values import (
     MLArrayBatchProvider,
     MLFeatureDescription,
@@ -183,3 +183,28 @@ def test_images_are_delivered_as_pillow_images(colors: str, pixels: Any, mode: s
         assert (shown[..., 3] == 255).all()
         shown = shown[..., :3]
     assert np.array_equal(shown, pixels)
+
+
+@pytest.mark.parametrize(
+    ("described", "value", "got"),
+    [
+        (INT64, {"a": 0.5}, "an int64, as the model declares, got a dict of 1"),
+        (INT64, "cat", "an int64, as the model declares, got a str 'cat'"),
+        (INT64, np.nan, "an int64, as the model declares, got a float nan"),
+        (DOUBLE, np.zeros(2), r"a double, as the model declares, got a float64 array of shape \[2\]"),
+        (STRING, 3, "a string, as the model declares, got an int 3"),
+        (dictionary("STRING"), {3: 0.5}, "a dictionary from strings to numbers, as the model declares, got a dict of 1"),
+        (dictionary("INT64"), {"a": 0.5}, "a dictionary from integers to numbers, as the model declares, got a dict of 1"),
+        (dictionary("STRING"), {"a": "b"}, "a dictionary from strings to numbers"),
+        (dictionary("STRING"), ["a"], "a dictionary from strings to numbers, as the model declares, got a list of 1"),
+        (sequence("STRING"), "cat", "a sequence of strings, as the model declares, got a str 'cat'"),
+        (sequence("INT64"), ["cat"], "a sequence of integers, as the model declares, got a list of 1"),
+        (array(2), "cat", "a float32 multi-array of shape .*, got a str 'cat'"),
+        (array(2), {"a": 1.0}, "a float32 multi-array of shape .*, got a dict of 1"),
+        (image(6, 4), LEVELS[0], r"an image 6x4 grayscale, as the model declares, got a uint8 array of shape \[4, 6, 3\]"),
+        (image(6, 4, "RGB"), LEVELS[0, ..., 0], "an image 6x4 RGB, as the model declares"),
+    ],
+)
+def test_what_is_not_of_the_declared_type_is_not_delivered(described: MLFeatureDescription, value: Any, got: str) -> None:
+    with pytest.raises(MLFormatError, match=rf"^output '{described.name}': expected {got}"):
+        deliver(described, value)

@@ -54,8 +54,15 @@ def test_accepted(described: MLFeatureDescription, value: Any, canonical: Any) -
         assert [type(part) for item in accepted.items() for part in item] == [type(part) for item in canonical.items() for part in item]
 
 
-def test_nan_is_a_double_for_it_marks_a_missing_value() -> None:
-    assert math.isnan(accept(DOUBLE, np.nan))
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_doubles_are_finite_but_for_models_to_which_others_mean_something(number: float) -> None:
+    words = dictionary("STRING")
+    np.testing.assert_equal(accept(DOUBLE, number, finite=False), number)
+    np.testing.assert_equal(accept(words, {"a": number}, finite=False), {"a": number})
+    with pytest.raises(MLFeatureError, match=f"^input 'd': expected a finite double, got {number}"):
+        accept(DOUBLE, number)
+    with pytest.raises(MLFeatureError, match=f"^input 'words': value of 'a': expected a finite double, got {number}"):
+        accept(words, {"a": number})
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import inf, prod
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from ..op import Array, Shape
 from .program import Program
-from .records import AXES, LANES, Function, Kind, Norm
+from .records import AXES, LANES, Cell, Function, Kind, Norm
 from .step import Step
 from .views import NO_BORDER, Border, Buffer, View, Where, c_order, merged, same_order
+
+Packed: TypeAlias = dict[Any, tuple[Array, tuple[Array, ...]]]
+"""Weights as programs want them, and what they were made of; plans of one graph share them."""
 
 
 class Assembly:
@@ -26,7 +29,7 @@ class Assembly:
         self,
         borders: Mapping[str, Border],
         homes: Mapping[str, tuple[str, int, Shape]],
-        packed: dict[Any, tuple[Array, Array]],
+        packed: Packed,
     ) -> None:
         self.label = ""
         self._borders, self._homes, self._packed = borders, homes, packed
@@ -58,11 +61,12 @@ class Assembly:
         held[: array.size] = array.reshape(-1)
         return View(self._buffer(Where.CONSTANT, array.size, held), array.shape, c_order(array.shape))
 
-    def packed(self, key: tuple[object, ...], source: Array, make: Any) -> View:
-        """``make(source)`` as a constant, made once for each ``key`` and ``source``."""
-        known = self._packed.get((*key, id(source)))
-        if known is None:  # the source is kept too, lest another array get its number
-            known = self._packed[(*key, id(source))] = (np.ascontiguousarray(make(source), np.float32), source)
+    def packed(self, key: tuple[object, ...], make: Callable[..., Array], *sources: Array) -> View:
+        """``make(*sources)`` as a constant, made once for each ``key`` and ``sources``."""
+        name = (*key, *map(id, sources))
+        known = self._packed.get(name)
+        if known is None:  # the sources are kept too, lest another array get the number of one
+            known = self._packed[name] = (np.ascontiguousarray(make(*sources), np.float32), sources)
         return View(self._buffer(Where.CONSTANT, known[0].size, known[0]), known[0].shape, c_order(known[0].shape))
 
     def new(self, shape: Shape) -> View:
@@ -277,6 +281,17 @@ class Assembly:
         }
         reads = (source, panels, bias) if other is None else (source, panels, bias, other)
         self._add(Kind.PRODUCT, fields, operands, reads, target)
+        return target
+
+    def recurrent(self, cell: Cell, target: View, operands: Mapping[str, View], wait: bool, **fields: Any) -> View:
+        """``target``, once it holds the answers of all steps in time; ``operands`` and ``fields`` as ``RECURRENT`` has them.
+
+        Where the next step is one like it on other operands, it need not ``wait``.
+        """
+        steps = {f"{name}_step": view.strides[-5] for name, view in (("a", operands["a"]), ("y", target))}
+        rows = {f"{name}_row": view.strides[-4] for name, view in (*operands.items(), ("y", target)) if name not in "wp"}
+        places = {name: (view, view.image) for name, view in (*operands.items(), ("y", target))}
+        self._add(Kind.RECURRENT, {"code": int(cell), **steps, **rows, **fields}, places, tuple(operands.values()), target, wait)
         return target
 
     def _nothing_for(self, channels: int) -> View:

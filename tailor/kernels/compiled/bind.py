@@ -18,9 +18,11 @@ class Fits(Protocol):
 
 
 class Make(Protocol):
-    """Adds a layer's steps; the answer is its output."""
+    """Adds a layer's steps; the answer is its output, or all its outputs."""
 
-    def __call__(self, to: Assembly, name: str, inputs: Sequence[View], weights: Sequence[Array], attributes: Attributes) -> View: ...
+    def __call__(
+        self, to: Assembly, name: str, inputs: Sequence[View], weights: Sequence[Array], attributes: Attributes
+    ) -> View | tuple[View, ...]: ...
 
 
 def _no_border(x: Shape, weights: Sequence[Shape], attributes: Attributes) -> Border:
@@ -33,7 +35,7 @@ class Bind:
 
     ``name``     the op's.
     ``fits``     asked before any step is made.
-    ``make``     makes the steps for the output ``name``.
+    ``make``     makes the steps for the (first) output ``name``.
     ``border``   how many zeros around its first input the layer can use.
     ``moves``    whether it computes nothing.
     """

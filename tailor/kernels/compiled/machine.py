@@ -324,6 +324,16 @@ def as_bits(context: Any, number: Any) -> Any:
     return types.int32(types.float32), generate
 
 
+@intrinsic
+def plus(context: Any, a: Any, b: Any, c: Any) -> Any:
+    """``a * b + c`` of float32 in one rounding."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.fma(*arguments)
+
+    return types.float32(*(types.float32,) * 3), generate
+
+
 YIELD = "tailor_yield"
 
 

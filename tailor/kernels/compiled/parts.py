@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from math import prod
 from typing import Any
 
-from .records import LANES, Kind
+from .records import LANES, Cell, Kind
 from .step import Step
 
 PANELS = 192 << 10
@@ -25,13 +25,36 @@ FEWEST = 12
 """Pixels in a part of a product, at least."""
 
 
-def parts(step: Step, count: int, threads: int) -> tuple[int, int]:
-    """Parts of a step for ``count`` examples and ``threads``; of a product, also in how many parts its channels are done."""
+MEETING = 50_000
+"""Multiply-adds in a part of a turn of a recurrent layer, at least: a few microseconds, after which threads meet."""
+
+MOST_MET = 8
+"""Parts of a turn, at most: each has a counter."""
+
+ROWS, ROWS_EACH = 4, 16
+"""Rows in a part that goes through time alone: so many at least, for each reads all panels; more than so many do not make it faster."""
+
+
+def parts(step: Step, count: int, threads: int) -> tuple[int, int, int]:
+    """Parts of a step for ``count`` examples and ``threads``; in how many parts its channels or units are done; in how many turns."""
     fields = step.fields
     if step.kind is Kind.PRODUCT:
-        return _product(fields, count, threads)
+        return *_product(fields, count, threads), 1
+    if step.kind is Kind.RECURRENT:
+        return _recurrent(fields, count, threads)
     units, elements = _units(step.kind, fields)
-    return max(1, min(count * units, count * units * elements // ELEMENTS, EACH * threads)), 1
+    return max(1, min(count * units, count * units * elements // ELEMENTS, EACH * threads)), 1, 1
+
+
+def _recurrent(fields: Mapping[str, Any], count: int, threads: int) -> tuple[int, int, int]:
+    """Rows through all of time where there are enough for all threads; else units, if a turn is long enough to meet after it."""
+    rows, size = count * fields["batch"], fields["size"]
+    mates = max(1, threads // fields["ways"])
+    if rows < ROWS * mates:
+        split = min(mates, MOST_MET, -(-size // LANES), rows * fields["gates"] * size * size // MEETING)
+        if split > 1:
+            return split, split, fields["steps"] * (2 if fields["code"] == Cell.GRU else 1)
+    return max(1, min(rows // ROWS, max(mates, min(rows // ROWS_EACH, EACH * mates)))), 1, 1
 
 
 def _product(fields: Mapping[str, Any], count: int, threads: int) -> tuple[int, int]:

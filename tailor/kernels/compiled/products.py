@@ -19,7 +19,7 @@ def product(stamp):
     """The kernel of ``PRODUCT``; ``split``: in how many parts the channels are done."""
 
     def kernel(record, part, parts, split, count, bases_at, offsets_at, aside_at):
-        stamp  # noqa: B018
+        _ = stamp
         r = numba.carray(anything(record), 1, PRODUCT)[0]
         bases, table = numba.carray(longs(bases_at), MANY), numba.carray(longs(aside_at), MANY)
         units = r.outer * count * r.lead if r.apart else r.outer
@@ -98,7 +98,7 @@ def pack(stamp):
     """The kernel of ``PACK``: a unit is a matrix; channels beyond the last are zero."""
 
     def kernel(record, part, parts, split, count, bases_at, offsets_at, aside_at):
-        stamp  # noqa: B018
+        _ = stamp
         r = numba.carray(anything(record), 1, PACK)[0]
         bases = numba.carray(longs(bases_at), MANY)
         units = count * r.outer

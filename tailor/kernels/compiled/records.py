@@ -30,6 +30,7 @@ class Kind(IntEnum):
     COPY = 4
     PACK = 5
     BORDER = 6
+    RECURRENT = 7
 
 
 def _operand(name: str, *strides: str) -> list[tuple[str, str]]:
@@ -90,7 +91,34 @@ PACK = _record(_operand("x", "outer", "deep", "channel"), _operand("y", "outer")
 BORDER = _record(_operand("y", "row", "col"), *("lead", "rows", "cols", "channels", "top", "bottom", "left", "right"))
 """Zeros around the ``rows`` x ``cols`` pixels of images."""
 
-RECORDS = {Kind.PRODUCT: PRODUCT, Kind.POOL: POOL, Kind.MAP: MAP, Kind.NORM: NORM, Kind.COPY: COPY, Kind.PACK: PACK, Kind.BORDER: BORDER}
+RECURRENT = _record(
+    _operand("a", "step", "row"),
+    _operand("w"),
+    _operand("h", "row"),
+    _operand("c", "row"),
+    _operand("m", "row"),
+    _operand("y", "step", "row"),
+    _operand("p"),
+    *("code", "steps", "batch", "size", "gates", "ways", "coupled", "peepholes"),
+    [("kinds", "i8", (3,)), ("alphas", "f4", (3,)), ("betas", "f4", (3,)), ("limit", "f4")],
+)
+"""Steps in time after the inputs' products ``a``: answers ``y`` from the recursion panels ``w``, the state ``h`` and memory ``c`` before.
+
+``m``: the memory as it is, or what a reset gate left of the answer. ``p``: peepholes. Gate by gate, ``a``, ``w`` and ``p`` have whole
+blocks of ``LANES`` units, and so has ``m``.
+``ways``: how many steps like this one run beside each other.
+"""
+
+RECORDS = {
+    Kind.PRODUCT: PRODUCT,
+    Kind.POOL: POOL,
+    Kind.MAP: MAP,
+    Kind.NORM: NORM,
+    Kind.COPY: COPY,
+    Kind.PACK: PACK,
+    Kind.BORDER: BORDER,
+    Kind.RECURRENT: RECURRENT,
+}
 
 
 class Norm(IntEnum):
@@ -130,3 +158,22 @@ class Function(IntEnum):
     GELU = 17
     GELU_TANH = 18
     GELU_SIGMOID = 19
+
+
+class Cell(IntEnum):
+    """What a ``RECURRENT`` step goes through time with."""
+
+    SIMPLE = 0
+    GRU = 1
+    LSTM = 2
+
+
+class Squash(IntEnum):
+    """An activation in a ``RECURRENT`` step; ``alphas``, ``betas``: their numbers."""
+
+    SIGMOID = 0
+    TANH = 1
+    SCALED_TANH = 2
+    LINEAR = 3
+    HARD = 4
+    RELU = 5

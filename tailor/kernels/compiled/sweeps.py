@@ -242,7 +242,7 @@ def pool_kernel(stamp):
     """The kernel of ``POOL``: a unit is a row of answers."""
 
     def kernel(record, part, parts, split, count, bases_at, offsets_at, aside_at):
-        stamp  # noqa: B018
+        _ = stamp
         r = numba.carray(anything(record), 1, POOL)[0]
         bases, aside = numba.carray(longs(bases_at), MANY), numba.carray(floats(aside_at), LANES)
         each = r.lead * r.rows
@@ -257,7 +257,7 @@ def map_kernel(stamp, code):
     last = AXES - 1
 
     def kernel(record, part, parts, split, count, bases_at, offsets_at, aside_at):
-        stamp  # noqa: B018
+        _ = stamp
         r = numba.carray(anything(record), 1, MAP)[0]
         bases = numba.carray(longs(bases_at), MANY)
         each, wide = units_of(r.size, last), r.size[last]
@@ -316,7 +316,7 @@ def norm_kernel(stamp):
     """The kernel of ``NORM``: a unit is a row."""
 
     def kernel(record, part, parts, split, count, bases_at, offsets_at, aside_at):
-        stamp  # noqa: B018
+        _ = stamp
         r = numba.carray(anything(record), 1, NORM)[0]
         bases, aside = numba.carray(longs(bases_at), MANY), numba.carray(floats(aside_at), LANES)
         each = units_of(r.size, AXES - 1)
@@ -330,7 +330,7 @@ def copy_kernel(stamp):
     """The kernel of ``COPY``: a unit is what the last two axes hold."""
 
     def kernel(record, part, parts, split, count, bases_at, offsets_at, aside_at):
-        stamp  # noqa: B018
+        _ = stamp
         r = numba.carray(anything(record), 1, COPY)[0]
         bases = numba.carray(longs(bases_at), MANY)
         each = units_of(r.size, AXES - 2)
@@ -344,7 +344,7 @@ def border_kernel(stamp):
     """The kernel of ``BORDER``: a unit is a row of an image with its border."""
 
     def kernel(record, part, parts, split, count, bases_at, offsets_at, aside_at):
-        stamp  # noqa: B018
+        _ = stamp
         r = numba.carray(anything(record), 1, BORDER)[0]
         bases = numba.carray(longs(bases_at), MANY)
         each = r.lead * (r.rows + r.top + r.bottom)

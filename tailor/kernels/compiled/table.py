@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from .bind import Bind
-from .binds import convolution, elements, moving, norms
+from .binds import convolution, elements, moving, norms, recurrent
 
 BINDS: Mapping[str, Bind] = MappingProxyType(
-    {bind.name: bind for family in (convolution, elements, moving, norms) for bind in family.BINDS}
+    {bind.name: bind for family in (convolution, elements, moving, norms, recurrent) for bind in family.BINDS}
 )

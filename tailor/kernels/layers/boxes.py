@@ -37,22 +37,25 @@ def non_maximum_suppression(boxes: Array, scores: Array, *given: Array, iou: flo
         np.zeros(count, boxes.dtype),
     )
     for at in range(count):
-        kept = _kept(flat_boxes[at], flat_scores[at], iou, score, most, per_class)
+        kept = kept_boxes(flat_boxes[at], flat_scores[at], iou, score, most, per_class)
+        if not len(kept):
+            kept = np.array([flat_scores[at].max(axis=1).argmax()])[:most]
         places = slice(0, len(kept))
         out[0][at, places], out[1][at, places], out[2][at, places] = flat_boxes[at, kept], flat_scores[at, kept], kept
         out[3][at] = len(kept)
     return (*(array.reshape(*lead, *array.shape[1:]) for array in out),)  # type: ignore[return-value]
 
 
-def _kept(boxes: Array, scores: Array, iou: float, score: float, most: int, per_class: bool) -> Array:
-    """The indices of the boxes ``[N, 4]`` that stay, the best first."""
+def kept_boxes(boxes: Array, scores: Array, iou: float, score: float, most: int, per_class: bool) -> Array:
+    """The indices of the boxes that stay, the best first, ``most`` at most; ``boxes`` ``[N, 4]`` and ``scores`` ``[N, C]``.
+
+    Whoever's best score is below ``score`` goes; else as ``non_maximum_suppression`` says: with an ``iou`` of 1 by its score alone.
+    """
     best, labels = scores.max(axis=1), scores.argmax(axis=1)
     order = np.argsort(-best, kind="stable")
     order = order[best[order] >= score]
-    if not len(order):
-        return np.array([best.argmax()])[:most]
     low, high = boxes[:, :2] - 0.5 * boxes[:, 2:], boxes[:, :2] + 0.5 * boxes[:, 2:]
-    areas = boxes[:, 2] * boxes[:, 3]
+    areas = np.prod(high - low, axis=1)  # from the corners, as what is common: a box is no larger than itself by rounding
     kept: list[int] = []
     while len(order) and len(kept) < most:
         first, order = order[0], order[1:]

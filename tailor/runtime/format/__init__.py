@@ -2,26 +2,49 @@
 
 from __future__ import annotations
 
-from .builder import AdamParams, KNearestNeighborsClassifierBuilder, NeuralNetworkBuilder, SgdParams, make_pipeline
+from .builder import (
+    AdamParams,
+    Batch,
+    KNearestNeighborsClassifierBuilder,
+    NeuralNetworkBuilder,
+    Pipeline,
+    PipelineClassifier,
+    PipelineRegressor,
+    RangeParam,
+    SgdParams,
+    attach_neighbors,
+    make_linked_model,
+    make_pipeline,
+)
 from .contents import read_contents, write_contents
 from .features import array_feature, dictionary_feature, double_feature, image_feature, int64_feature, sequence_feature, string_feature
 from .floats import read_floats, write_floats
-from .layers import LayerRecord, every_layer, layers
+from .layers import LayerRecord, Network, every_layer, layers
 from .load import load_model
+from .package import package_model
 from .save import model_bytes, model_hash, save_model
 from .schema.model_pb2 import Model
+from .schema.network_pb2 import NeuralNetworkLayer
 from .validate import NEWEST_VERSION, model_type, network_of, pipeline_of
 from .weights import decode_weights, encode_weights, weight_storage
 
 __all__ = [
     "NEWEST_VERSION",
     "AdamParams",
+    "Batch",
     "KNearestNeighborsClassifierBuilder",
     "LayerRecord",
     "Model",
+    "Network",
     "NeuralNetworkBuilder",
+    "NeuralNetworkLayer",
+    "Pipeline",
+    "PipelineClassifier",
+    "PipelineRegressor",
+    "RangeParam",
     "SgdParams",
     "array_feature",
+    "attach_neighbors",
     "decode_weights",
     "dictionary_feature",
     "double_feature",
@@ -31,11 +54,13 @@ __all__ = [
     "int64_feature",
     "layers",
     "load_model",
+    "make_linked_model",
     "make_pipeline",
     "model_bytes",
     "model_hash",
     "model_type",
     "network_of",
+    "package_model",
     "pipeline_of",
     "read_contents",
     "read_floats",

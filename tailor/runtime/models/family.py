@@ -3,6 +3,10 @@
 Values travel in columns: one column a feature, one row an example. A column is an array whose leading axis is the
 examples, or a list where values cannot be stacked (strings, dictionaries, arrays of different shapes). All values are
 canonical, as ``tailor.runtime.values.coerce`` defines.
+
+A column has a value for every example. An optional input that examples lack has no column at all (examples that lack
+different ones come in calls of their own), and only types in ``missing.TAKES_ABSENCE`` meet that. A missing double is NaN
+to types in ``missing.TAKES_NAN``; to no other type is a number given that is not finite.
 """
 
 from __future__ import annotations

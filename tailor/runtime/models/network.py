@@ -26,8 +26,9 @@ from ..network import (
     shared_team,
 )
 from .family import Column, Columns
+from .labels import Classes
 from .tensors import RANK5_ARRAYS, RANK5_IMAGES, ArrayInput, ImageInput, make_input, make_output
-from .updatable import class_labels, loss_names, read_lesson
+from .updatable import loss_names, read_lesson
 
 
 def _network(spec: Any) -> Any:
@@ -65,16 +66,12 @@ class NetworkPredictor:
     def __init__(self, spec: Any, who: str) -> None:
         network = _network(spec)
         classifier = spec.WhichOneof("Type") == "neuralNetworkClassifier"
-        self._label = spec.description.predictedFeatureName if classifier else ""
-        self._probabilities = spec.description.predictedProbabilitiesName if classifier else ""
-        self._labels = class_labels(network) if classifier else ()
-        self._scores = ""
-        if classifier:
-            if not self._labels:
-                raise MLFormatError(f"{who}: expected class labels in a classifier, got none")
-            self._scores = network.labelProbabilityLayerName or _last_output(network, who)
+        # Networks for ImageNet are about, in which two classes are called "crane".
+        self._classes = Classes.of(spec, network, who, repeats=True) if classifier else None
+        made_of_scores = (self._classes.label_name, self._classes.probabilities_name) if self._classes else ()
+        self._scores = (network.labelProbabilityLayerName or _last_output(network, who)) if classifier else ""
         rank5 = (network.arrayInputShapeMapping, network.imageInputShapeMapping) == (RANK5_ARRAYS, RANK5_IMAGES)
-        plain = [feature for feature in spec.description.output if feature.name not in (self._label, self._probabilities)]
+        plain = [feature for feature in spec.description.output if feature.name not in made_of_scores]
         self._outputs = [make_output(feature, rank5, who) for feature in plain]
         graph = _graph(spec, [output.name for output in self._outputs] + [self._scores] * classifier, who)
         graph = fuse(fold_batchnorms(graph.towards(*graph.outputs)))
@@ -97,24 +94,17 @@ class NetworkPredictor:
         stacked = [portion.stacked for portion in work]
         values = {name: _joined([answer[name] for answer in answers], stacked) for name in self._plans.graph.outputs}
         made: dict[str, Column] = {output.name: output.write(values[output.name]) for output in self._outputs}
-        if self._scores:
-            made.update(self._classes(values[self._scores]))
+        if self._classes:
+            made.update(self._classes.answer(self._probabilities(values[self._scores], len(self._classes.labels))))
         return made
 
-    def _classes(self, scores: Array | list[Array]) -> dict[str, Column]:
-        """The best label and the probabilities of all."""
+    def _probabilities(self, scores: Array | list[Array], classes: int) -> Array:
+        """The scores as rows ``[count, classes]``."""
         rows = [np.asarray(row).reshape(-1) for row in scores]
         for row in rows:
-            if row.size != len(self._labels):
-                raise MLModelError(
-                    f"{self._who}: expected {len(self._labels)} probabilities in {self._scores!r}, one a class label, got {row.size}"
-                )
-        made: dict[str, Column] = {}
-        if self._label:
-            made[self._label] = [self._labels[int(row.argmax())] for row in rows]
-        if self._probabilities:
-            made[self._probabilities] = [dict(zip(self._labels, row.tolist(), strict=True)) for row in rows]
-        return made
+            if row.size != classes:
+                raise MLModelError(f"{self._who}: expected {classes} probabilities in {self._scores!r}, one a class label, got {row.size}")
+        return np.array(rows).reshape(len(rows), classes)
 
 
 def _last_output(network: Any, who: str) -> str:

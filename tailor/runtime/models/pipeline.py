@@ -24,6 +24,7 @@ from ..network import model_watched
 from ..parameters import nested_models
 from ..values import MLFeatureDescription, MLMultiArrayConstraint, accept_column
 from .family import Column, Columns, Learner, Predictor
+from .missing import TAKES_ABSENCE, inputs_to
 
 PredictorBuilder: TypeAlias = Callable[[Any, Mapping[str, object], str], Predictor]
 LearnerBuilder: TypeAlias = Callable[[Any, str], Learner]
@@ -78,7 +79,7 @@ class PipelinePredictor:
             used = {
                 name: values.fitted(description, stage.who, count)
                 for name, description in inputs
-                if name in values.columns or not description.optional
+                if name in values.columns or not description.optional or name not in stage.does_without
             }
             with model_watched(stage.name):
                 values.columns.update(stage.predictor.predict(used, count))
@@ -178,6 +179,11 @@ class _Stage:
     @cached_property
     def description(self) -> MLModelDescription:
         return describe(self.spec)
+
+    @cached_property
+    def does_without(self) -> frozenset[str]:
+        """The inputs that the model does without, where they are optional."""
+        return inputs_to(self.spec, TAKES_ABSENCE)
 
 
 def _named_models(spec: Any, who: str) -> list[tuple[str, Any]]:

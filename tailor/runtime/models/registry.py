@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
+from typing import Any, TypeAlias
 
 from ..errors import MLFormatError, MLUnsupportedError, MLUpdateError
 from ..format import pipeline_of
+from .bayesian_probit import BayesianProbitPredictor
+from .categories import CategoricalMappingPredictor, OneHotEncoderPredictor
+from .custom import CustomPredictor
 from .family import Column, Columns, Learner, Predictor
+from .generalized_linear import GLMClassifierPredictor, GLMRegressorPredictor
+from .imputer import ImputerPredictor
+from .linked import LinkedPredictor
 from .neighbors import NeighborsLearner, NeighborsPredictor
 from .network import NetworkLearner, NetworkPredictor
+from .origin import NOWHERE, Origin
 from .pipeline import LearnerBuilder, PipelineLearner, PipelinePredictor, PredictorBuilder
+from .private import PARTS, PrivatePredictor
+from .recommender import RecommenderPredictor
+from .scaling import NormalizerPredictor, ScalerPredictor
+from .selection import ArrayFeatureExtractorPredictor, IdentityPredictor
+from .sound import SoundPredictor
+from .support_vectors import SVMClassifierPredictor, SVMRegressorPredictor
+from .suppression import SuppressionPredictor
+from .thresholding import ThresholdingPredictor
+from .tree_ensemble import TreeEnsembleClassifierPredictor, TreeEnsembleRegressorPredictor
+from .vectorizers import DictVectorizerPredictor, FeatureVectorizerPredictor
 
-# Their contents are Apple's own and not part of the format.
-_PRIVATE = frozenset(
-    {"textClassifier", "wordTagger", "gazetteer", "wordEmbedding", "visionFeaturePrint", "audioFeaturePrint", "soundAnalysisPreprocessing"}
-)
+ComposedBuilder: TypeAlias = Callable[[Any, Mapping[str, object], str, Origin], Predictor]
 
 
 class UnsupportedPredictor:
@@ -30,16 +46,19 @@ class UnsupportedPredictor:
         if self._kind == "mlProgram":
             raise MLUnsupportedError(f"{self._who} is an ML Program: ML Programs are not supported yet")
         article = "an" if self._kind[0] in "aei" else "a"
-        reason = "what it computes is private to Apple" if self._kind in _PRIVATE else "prediction with this type is not supported yet"
-        raise MLUnsupportedError(f"{self._who} is {article} {self._kind}: {reason}")
+        raise MLUnsupportedError(f"{self._who} is {article} {self._kind}: prediction with this type is not supported yet")
 
 
 def _network(spec: Any, parameters: Mapping[str, object], who: str) -> Predictor:
     return NetworkPredictor(spec, who)
 
 
-def _pipeline(spec: Any, parameters: Mapping[str, object], who: str) -> Predictor:
-    return PipelinePredictor(spec, parameters, who, build_predictor)
+def _pipeline(spec: Any, parameters: Mapping[str, object], who: str, origin: Origin) -> PipelinePredictor:
+    return PipelinePredictor(spec, parameters, who, partial(build_predictor, origin=origin))
+
+
+def _linked(spec: Any, parameters: Mapping[str, object], who: str, origin: Origin) -> Predictor:
+    return LinkedPredictor(spec, parameters, who, origin, build_predictor)
 
 
 def _pipeline_learner(spec: Any, who: str) -> Learner:
@@ -51,10 +70,37 @@ PREDICTORS: Mapping[str, PredictorBuilder] = {
     "neuralNetworkClassifier": _network,
     "neuralNetworkRegressor": _network,
     "kNearestNeighborsClassifier": NeighborsPredictor,
+    "identity": IdentityPredictor,
+    "arrayFeatureExtractor": ArrayFeatureExtractorPredictor,
+    "dictVectorizer": DictVectorizerPredictor,
+    "featureVectorizer": FeatureVectorizerPredictor,
+    "oneHotEncoder": OneHotEncoderPredictor,
+    "categoricalMapping": CategoricalMappingPredictor,
+    "imputer": ImputerPredictor,
+    "scaler": ScalerPredictor,
+    "normalizer": NormalizerPredictor,
+    "glmClassifier": GLMClassifierPredictor,
+    "glmRegressor": GLMRegressorPredictor,
+    "supportVectorClassifier": SVMClassifierPredictor,
+    "supportVectorRegressor": SVMRegressorPredictor,
+    "treeEnsembleClassifier": TreeEnsembleClassifierPredictor,
+    "treeEnsembleRegressor": TreeEnsembleRegressorPredictor,
+    "bayesianProbitRegressor": BayesianProbitPredictor,
+    "nonMaximumSuppression": SuppressionPredictor,
+    "classConfidenceThresholding": ThresholdingPredictor,
+    "itemSimilarityRecommender": RecommenderPredictor,
+    "soundAnalysisPreprocessing": SoundPredictor,
+    "customModel": CustomPredictor,
+    **dict.fromkeys(PARTS, PrivatePredictor),
+}
+
+COMPOSED: Mapping[str, ComposedBuilder] = {
     "pipeline": _pipeline,
     "pipelineClassifier": _pipeline,
     "pipelineRegressor": _pipeline,
+    "linkedModel": _linked,
 }
+"""The types that are made of other models, which may have to be found first."""
 
 LEARNERS: Mapping[str, LearnerBuilder] = {
     "neuralNetwork": NetworkLearner,
@@ -67,15 +113,19 @@ LEARNERS: Mapping[str, LearnerBuilder] = {
 }
 
 
-def build_predictor(spec: Any, parameters: Mapping[str, object], who: str) -> Predictor:
+def build_predictor(spec: Any, parameters: Mapping[str, object], who: str, origin: Origin = NOWHERE) -> Predictor:
     """The predictor of a model message.
 
     ``parameters`` are load-time values by the printed name of their key: ``numberOfNeighbors``, or
-    ``model1.numberOfNeighbors`` for one model of a pipeline. ``who`` is what errors call the model.
+    ``model1.numberOfNeighbors`` for one model of a pipeline. ``who`` is what errors call the model, ``origin`` where what it
+    links to is found.
     A type that cannot be run yet is refused when it is asked to predict, not here. Raises ``MLFormatError`` for a
     message that cannot be a model, ``MLParameterError`` for a value that makes no sense.
     """
     kind = _kind(spec, who)
+    composed = COMPOSED.get(kind)
+    if composed is not None:
+        return composed(spec, parameters, who, origin)
     builder = PREDICTORS.get(kind)
     return builder(spec, parameters, who) if builder else UnsupportedPredictor(kind, who)
 
@@ -95,9 +145,14 @@ def build_learner(spec: Any, who: str) -> Learner:
     return builder(spec, who)
 
 
-def frozen_front(spec: Any, who: str) -> PipelinePredictor | None:
-    """The frozen models of a pipeline, whose ``front_columns`` makes the last one's training inputs; ``None`` for other types."""
-    return PipelinePredictor(spec, {}, who, build_predictor) if pipeline_of(spec) is not None else None
+def frozen_front(
+    spec: Any, who: str, parameters: Mapping[str, object] = MappingProxyType({}), origin: Origin = NOWHERE
+) -> PipelinePredictor | None:
+    """The frozen models of a pipeline, whose ``front_columns`` makes the last one's training inputs; ``None`` for other types.
+
+    ``parameters`` and ``origin`` as ``build_predictor`` takes them.
+    """
+    return _pipeline(spec, parameters, who, origin) if pipeline_of(spec) is not None else None
 
 
 def _kind(spec: Any, who: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from ..errors import MLUpdateError
 from ..format import LayerRecord, every_layer, layers
 from ..network import Graph, Loss
+from .labels import class_labels
 from .targets import Target
 
 UPDATABLE_KINDS = ("convolution", "innerProduct")
@@ -32,12 +33,6 @@ class Lesson:
     loss: Loss
     target: Target
     trainable: dict[str, tuple[str, ...]]
-
-
-def class_labels(network: Any) -> tuple[str | int, ...]:
-    """A classifier's labels, in the order of its probabilities; empty where it has none."""
-    kind = network.WhichOneof("ClassLabels")
-    return () if kind is None else tuple(getattr(network, kind).vector)
 
 
 def loss_names(network: Any, who: str) -> tuple[str, str, str]:

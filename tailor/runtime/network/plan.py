@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tailor.kernels import Array, Shape, can_run
+from tailor.kernels import Array, Packed, Shape, can_run
 
 from ..errors import MLModelError, MLUnsupportedError
 from .backward import Tape
@@ -23,7 +23,7 @@ from .constants import find_constants
 from .control import compute, run_within, taken
 from .graph import Branch, Graph, Loop, Node, inside
 from .observe import Step, Watch, watched
-from .regions import Packed, Region, with_programs
+from .regions import Region, with_programs
 from .shapes import told
 from .step import Stop, foretold, look, quiet
 

@@ -8,7 +8,7 @@ from math import prod
 from time import perf_counter
 from typing import Any
 
-from tailor.kernels import AXES, BINDS, Array, Assembly, Border, Program, Shape, View
+from tailor.kernels import AXES, BINDS, Array, Assembly, Border, Packed, Program, Shape, View
 
 from .call import Call
 from .crew import shared_crew
@@ -16,7 +16,9 @@ from .graph import Node
 from .observe import Step, Watch
 
 LEAST_WORK = 1 << 12
-"""Elements made below which one call is not worth a program."""
+"""Elements made, or ``PRODUCTS`` times as many multiply-adds, below which one call is not worth a program."""
+
+PRODUCTS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class Region:
 
     def _tell(self, watch: Watch, count: int, seconds: Mapping[str, float]) -> None:
         for call in self.calls:
-            node, shape = call.node, call.shapes[-1]
+            node, made = call.node, _made(call)
             watch.tell(
                 Step(
                     node.name,
@@ -61,17 +63,13 @@ class Region:
                     node.inputs,
                     node.outputs,
                     count,
-                    (shape,),
-                    4 * count * prod(shape),
+                    made,
+                    4 * count * sum(map(prod, made)),
                     sum(array.nbytes for array in call.weights),
                     count * call.work,
                     4 * count * self.program.size,
                 )
             )
-
-
-Packed = dict[Any, tuple[Array, Array]]
-"""Weights as programs want them; plans of one graph share them."""
 
 
 def with_programs(
@@ -86,7 +84,7 @@ def with_programs(
             continue
         own = calls[begin:place]
         if _worth(own):
-            made = {call.node.outputs[0] for call in own}
+            made = {name for call in own for name in call.node.outputs}
             after = made & (set(outputs) | {name for name in made if last[name] >= place})
             found.append(_assembled(own, after, constants, packed))
         else:
@@ -98,20 +96,25 @@ def with_programs(
 
 def _fits(call: Call) -> bool:
     bind = BINDS.get(call.op.name) if call.op is not None else None
-    if bind is None or call.late or call.stacked is None or len(call.node.outputs) > 1 or not all(len(x) < AXES for x in call.shapes):
+    if bind is None or call.late or call.stacked is None or not all(len(x) < AXES for x in call.shapes):
         return False
-    return bind.fits(call.shapes[:-1], [array.shape for array in call.weights], call.node.attributes)
+    return bind.fits(call.shapes[: len(call.node.inputs)], [array.shape for array in call.weights], call.node.attributes)
 
 
 def _worth(calls: Sequence[Call]) -> bool:
     """Whether more than values are moved, and not only a little."""
     computing = [call for call in calls if call.op is not None and not BINDS[call.op.name].moves]
-    return len(computing) > 1 or sum(prod(call.shapes[-1]) for call in computing) > LEAST_WORK
+    return len(computing) > 1 or sum(max(sum(map(prod, _made(call))), call.work // PRODUCTS) for call in computing) > LEAST_WORK
+
+
+def _made(call: Call) -> tuple[Shape, ...]:
+    """The shapes of the outputs."""
+    return call.shapes[len(call.node.inputs) :]
 
 
 def _assembled(calls: Sequence[Call], after: set[str], constants: Mapping[str, Array], packed: Packed) -> Region:
-    made = [call.node.outputs[0] for call in calls]
-    shapes = {name: shape for call in calls for name, shape in zip((*call.node.inputs, call.node.outputs[0]), call.shapes, strict=True)}
+    made = [name for call in calls for name in call.node.outputs]
+    shapes = {name: shape for call in calls for name, shape in zip((*call.node.inputs, *call.node.outputs), call.shapes, strict=True)}
     taken = dict.fromkeys(name for call in calls for name in call.node.inputs if name not in made)
     inputs = tuple(name for name in taken if name not in constants)
     outputs = tuple(name for name in made if name in after)
@@ -122,7 +125,8 @@ def _assembled(calls: Sequence[Call], after: set[str], constants: Mapping[str, A
         assert call.op is not None
         to.label = node.outputs[0]
         given = [values[name] for name in node.inputs]
-        values[to.label] = BINDS[call.op.name].make(to, to.label, given, call.weights, node.attributes)
+        views = BINDS[call.op.name].make(to, to.label, given, call.weights, node.attributes)
+        values.update(zip(node.outputs, views if isinstance(views, tuple) else (views,), strict=True))
     done = tuple(name for call in calls for name in call.done if name in inputs)
     return Region(tuple(calls), inputs, outputs, done, to.finish([values[name] for name in outputs]))
 
@@ -142,7 +146,7 @@ def _borders(calls: Sequence[Call]) -> dict[str, Border]:
 
 def _homes(calls: Sequence[Call], shapes: Mapping[str, Shape]) -> dict[str, tuple[str, int, Shape]]:
     """The values that can be made in their place in a longer one: those of one concat, once."""
-    made = {call.node.outputs[0] for call in calls}
+    made = {name for call in calls for name in call.node.outputs}
     homes: dict[str, tuple[str, int, Shape]] = {}
     for node in (call.node for call in calls):
         if node.kind == "concat":

@@ -10,7 +10,7 @@ from tailor.kernels import Array
 
 from ..errors import MLFeatureError, MLModelError, MLUpdateError, numbered
 from ..model import MLModel
-from ..models import Column, Columns, frozen_front
+from ..models import TAKES_NAN, Column, Columns, frozen_front, inputs_to
 from ..values import MLBatchProvider, accept_column, as_mapping
 
 
@@ -33,7 +33,8 @@ class Examples:
         self._descriptions = model.description.training_input_descriptions_by_name
         if not self._descriptions:
             raise MLUpdateError(f"update of {model.name}: expected training inputs in its description, got none")
-        self._front = frozen_front(model.spec, f"model {model.name!r}")
+        self._nan = inputs_to(model.spec, TAKES_NAN)
+        self._front = frozen_front(model.spec, f"model {model.name!r}", model._given, model._origin)
         self._keep = self._front is not None and not getattr(provider, "augments", False)
         self._kept: dict[int, dict[str, Any]] = {}
 
@@ -76,7 +77,7 @@ class Examples:
                     got = ", ".join(map(repr, row)) or "nothing"
                     raise MLFeatureError(f"example {number}: expected training input {name!r}, got only {got}")
                 values.append(row[name])
-            columns[name] = accept_column(description, values, "training input", numbers)
+            columns[name] = accept_column(description, values, "training input", numbers, finite=name not in self._nan)
         return columns
 
     def _through_front(self, columns: dict[str, Column], numbers: list[int]) -> Columns:

@@ -1,6 +1,6 @@
 """Values: what a feature can be, where features come from, and how they are checked against a model's description."""
 
-from .coerce import Column, accept, accept_column, default_value, deliver
+from .coerce import Column, accept, accept_column, default_value
 from .constraints import (
     MLConstraint,
     MLDictionaryConstraint,
@@ -11,7 +11,9 @@ from .constraints import (
     Shape,
     SizeRange,
 )
+from .deliver import deliver
 from .feature import MLFeatureValue
+from .framing import MLImageCropAndScale, MLImageOption
 from .multi_array import MLMultiArray
 from .provider import MLArrayBatchProvider, MLBatchProvider, MLDictionaryFeatureProvider, MLFeatureProvider, as_mapping
 from .types import MLColorSpace, MLFeatureType, MLMultiArrayDataType
@@ -29,6 +31,8 @@ __all__ = [
     "MLFeatureType",
     "MLFeatureValue",
     "MLImageConstraint",
+    "MLImageCropAndScale",
+    "MLImageOption",
     "MLMultiArray",
     "MLMultiArrayConstraint",
     "MLMultiArrayDataType",

@@ -1,4 +1,4 @@
-"""What comes from callers, checked against a model's description, and what goes back to them.
+"""What comes from callers, checked against a model's description.
 
 Canonical values, the only ones that travel inside: int64 ``int``; double ``float``; string ``str``; multi-array an
 array of the declared element type and an allowed shape; image uint8 ``[H, W]`` or ``[H, W, 3]`` in RGB order (float16
@@ -12,12 +12,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from ..errors import MLFeatureError
 from .arrays import accept_array, as_array, cast, fit_shape
 from .constraints import MLDictionaryConstraint, MLFeatureDescription, MLImageConstraint, MLMultiArrayConstraint, MLSequenceConstraint
 from .feature import MLFeatureValue
+from .framing import WHOLE
 from .images import accept_image, accept_image_arrays
 from .multi_array import MLMultiArray
 from .scalars import accept_dictionary, accept_double, accept_int64, accept_sequence, accept_string
@@ -31,12 +31,16 @@ def accept(description: MLFeatureDescription, value: object, who: str = "input",
     """``value`` as the canonical value of the described feature. Arrays that are canonical already are not copied.
 
     ``who`` says what the feature is to its model, and where it came from: ``"input"``, ``"example 3: training input"``.
-    ``finite`` false lets NaN and infinity into multi-arrays, for models to which they mean something.
+    ``finite`` false lets NaN and infinity into multi-arrays, doubles and dictionaries, for models to which they mean something.
 
     Raises ``MLFeatureError``: ``input 'drawing': expected an image 28x28 grayscale, got ...``.
     """
     where = f"{who} {description.name!r}"
+    framing = WHOLE
     if isinstance(value, MLFeatureValue):
+        if value.is_undefined:
+            raise MLFeatureError(f"{where}: expected {description.phrase}, got an undefined value")
+        framing = value.framing
         if value.type is MLFeatureType.IMAGE and description.type is not MLFeatureType.IMAGE:
             raise MLFeatureError(f"{where}: expected {description.phrase}, got an image")
         value = value.value
@@ -46,15 +50,15 @@ def accept(description: MLFeatureDescription, value: object, who: str = "input",
         case MLMultiArrayConstraint() as constraint if description.type is MLFeatureType.MULTI_ARRAY:
             return accept_array(constraint, value, where, finite=finite)
         case MLImageConstraint() as constraint:
-            return accept_image(constraint, value, where)
+            return accept_image(constraint, value, where, framing)
         case MLDictionaryConstraint() as constraint:
-            return accept_dictionary(constraint, value, where)
+            return accept_dictionary(constraint, value, where, finite=finite)
         case MLSequenceConstraint() as constraint:
             return accept_sequence(constraint, value, where)
     if description.type is MLFeatureType.INT64:
         return accept_int64(value, where)
     if description.type is MLFeatureType.DOUBLE:
-        return accept_double(value, where)
+        return accept_double(value, where, finite=finite)
     if description.type is MLFeatureType.STRING:
         return accept_string(value, where)
     raise MLFeatureError(f"{where}: {description.phrase} cannot be given as a value, got {wording(value)}")
@@ -96,34 +100,6 @@ def default_value(description: MLFeatureDescription) -> NDArray[Any] | None:
     return np.full(constraint.shape, constraint.default_value, dtype=constraint.data_type.dtype)
 
 
-def deliver(description: MLFeatureDescription, value: Any) -> Any:
-    """A canonical value of an output (or a plainer one, of another precision) as callers get it.
-
-    Multi-arrays come as arrays of the declared element type (float16 as float32, towards zero where integers are
-    declared), of shape ``(1,)`` where there is but one number without axes; doubles as ``float``; int64 as ``int``;
-    dictionaries with ``float`` values; images as Pillow images of mode RGBA, L, or F for ``GRAYSCALE_FLOAT16``.
-    """
-    if description.type is MLFeatureType.INT64:
-        return int(_only(value))
-    if description.type is MLFeatureType.DOUBLE:
-        return float(_only(value))
-    if description.type is MLFeatureType.STRING:
-        return str(value)
-    if description.type is MLFeatureType.DICTIONARY:
-        return {key.item() if isinstance(key, np.generic) else key: float(number) for key, number in value.items()}
-    if description.type is MLFeatureType.SEQUENCE:
-        return [item.item() if isinstance(item, np.generic) else item for item in value]
-    if isinstance(description.constraint, MLImageConstraint):
-        return _picture(np.asarray(value))
-    if isinstance(description.constraint, MLMultiArrayConstraint):
-        target = description.constraint.data_type.dtype
-        # Whatever a model answers is its answer: infinity and NaN included.
-        with np.errstate(over="ignore", invalid="ignore"):
-            answer = np.atleast_1d(np.asarray(value).astype(target))
-        return answer.astype(np.float32) if target == np.float16 else answer
-    return value
-
-
 def _quick_column(description: MLFeatureDescription, values: Sequence[Any] | NDArray[Any], finite: bool) -> Column | None:
     """The column where all values are arrays of one shape and dtype, checked as one; ``None`` where they are not, or do not fit.
 
@@ -160,15 +136,3 @@ def _stacked(description: MLFeatureDescription, accepted: list[Any]) -> Column:
     if accepted and isinstance(accepted[0], np.ndarray) and all(value.shape == accepted[0].shape for value in accepted):
         return np.stack(accepted)
     return accepted
-
-
-def _only(value: Any) -> Any:
-    """The one number in an array, or a number as it is."""
-    return np.asarray(value).reshape(()).item() if isinstance(value, (np.ndarray, np.generic)) else value
-
-
-def _picture(pixels: NDArray[Any]) -> Image.Image:
-    if pixels.dtype.kind == "f":
-        return Image.fromarray(pixels.astype(np.float32))
-    picture = Image.fromarray(np.ascontiguousarray(pixels))
-    return picture.convert("RGBA") if pixels.ndim == 3 else picture

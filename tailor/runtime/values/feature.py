@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from ..errors import MLFeatureError
+from .framing import WHOLE, Framing, MLImageOption
 from .multi_array import MLMultiArray
 from .scalars import accept_double, accept_int64, accept_string
 from .types import MLFeatureType
@@ -24,28 +25,36 @@ class MLFeatureValue:
     Integers are ``INT64``, floats ``DOUBLE``, strings ``STRING``, Pillow images and ``Path`` objects ``IMAGE``, mappings
     ``DICTIONARY``, lists and tuples of strings ``SEQUENCE``; all else that holds numbers is a ``MULTI_ARRAY``.
     What a model takes is decided when it is given the value: an array will do for an image, an integer for a double.
+    ``framing`` says what of an image is used, and how.
 
     Raises ``MLFeatureError`` for a boolean, ``None`` and whatever holds no value of these types.
     """
 
     type: MLFeatureType
     value: Any
+    framing: Framing
 
     # Holds arrays, which can change.
     __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, value: object) -> None:
-        self._hold(*(value.type, value.value) if isinstance(value, MLFeatureValue) else _inferred(value))
+        self._hold(*(value.type, value.value, value.framing) if isinstance(value, MLFeatureValue) else _inferred(value))
 
-    def _hold(self, feature_type: MLFeatureType, value: object) -> None:
+    def _hold(self, feature_type: MLFeatureType, value: object, framing: Framing = WHOLE) -> None:
         object.__setattr__(self, "type", feature_type)
         object.__setattr__(self, "value", value)
+        object.__setattr__(self, "framing", framing)
 
     @classmethod
-    def _of(cls, feature_type: MLFeatureType, value: object) -> MLFeatureValue:
+    def _of(cls, feature_type: MLFeatureType, value: object, framing: Framing = WHOLE) -> MLFeatureValue:
         made = cls.__new__(cls)
-        made._hold(feature_type, value)
+        made._hold(feature_type, value, framing)
         return made
+
+    @classmethod
+    def undefined(cls, feature_type: MLFeatureType) -> MLFeatureValue:
+        """A value of this type that is not there: to a model it is as if the feature were absent."""
+        return cls._of(MLFeatureType(feature_type), None)
 
     @classmethod
     def int64(cls, value: object) -> MLFeatureValue:
@@ -55,7 +64,7 @@ class MLFeatureValue:
     @classmethod
     def double(cls, value: object) -> MLFeatureValue:
         """A double."""
-        return cls._of(MLFeatureType.DOUBLE, accept_double(value, "MLFeatureValue"))
+        return cls._of(MLFeatureType.DOUBLE, accept_double(value, "MLFeatureValue", finite=False))
 
     @classmethod
     def string(cls, value: object) -> MLFeatureValue:
@@ -63,11 +72,17 @@ class MLFeatureValue:
         return cls._of(MLFeatureType.STRING, accept_string(value, "MLFeatureValue"))
 
     @classmethod
-    def image(cls, value: object) -> MLFeatureValue:
-        """An image: a path, a Pillow image or an array of pixels. It is read when a model is given it."""
-        if isinstance(value, (str, os.PathLike, Image.Image)):
-            return cls._of(MLFeatureType.IMAGE, value)
-        return cls._of(MLFeatureType.IMAGE, value if isinstance(value, np.ndarray) else np.asarray(MLMultiArray(value)))
+    def image(cls, value: object, *, orientation: int | None = None, options: Mapping[MLImageOption, Any] | None = None) -> MLFeatureValue:
+        """An image: a path, a Pillow image or an array of pixels. It is read when a model is given it.
+
+        ``orientation`` (EXIF's 1 to 8, as ``CGImagePropertyOrientation``) is how the pixels are stored; without it, as the
+        file says. ``options`` say which part is used, and how that is brought to the size that the model takes.
+        Raises ``MLFeatureError`` for an orientation or option that there is not.
+        """
+        framing = Framing.of(orientation, options)
+        if isinstance(value, (str, os.PathLike, Image.Image, np.ndarray)):
+            return cls._of(MLFeatureType.IMAGE, value, framing)
+        return cls._of(MLFeatureType.IMAGE, np.asarray(MLMultiArray(value)), framing)
 
     @classmethod
     def multi_array(cls, value: object) -> MLFeatureValue:
@@ -87,6 +102,11 @@ class MLFeatureValue:
         if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
             raise MLFeatureError(f"MLFeatureValue: expected a sequence, got {wording(value)}")
         return cls._of(MLFeatureType.SEQUENCE, list(value))
+
+    @property
+    def is_undefined(self) -> bool:
+        """Whether there is no value, only a type."""
+        return self.value is None
 
     @property
     def int64_value(self) -> int:
@@ -129,12 +149,14 @@ class MLFeatureValue:
     def _only(self, wanted: MLFeatureType) -> Any:
         if self.type is not wanted:
             raise MLFeatureError(f"MLFeatureValue: expected one of type {wanted.name}, got {self.type.name}")
+        if self.is_undefined:
+            raise MLFeatureError(f"MLFeatureValue: expected a value of type {wanted.name}, got an undefined one")
         return self.value
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, MLFeatureValue):
             return NotImplemented
-        if self.type is not other.type:
+        if (self.type, self.framing) != (other.type, other.framing):
             return False
         mine, theirs = self.value, other.value
         if isinstance(mine, np.ndarray) or isinstance(theirs, np.ndarray):
@@ -142,7 +164,7 @@ class MLFeatureValue:
         return bool(mine == theirs)
 
     def __repr__(self) -> str:
-        held = repr(self.value) if isinstance(self.value, MLMultiArray) else wording(self.value)
+        held = "undefined" if self.is_undefined else repr(self.value) if isinstance(self.value, MLMultiArray) else wording(self.value)
         return f"<MLFeatureValue {self.type.name}: {held}>"
 
 
@@ -154,7 +176,7 @@ def _inferred(value: object) -> tuple[MLFeatureType, object]:
     if isinstance(value, (int, np.integer)):
         return kind.INT64, accept_int64(value, "MLFeatureValue")
     if isinstance(value, (float, np.floating)):
-        return kind.DOUBLE, accept_double(value, "MLFeatureValue")
+        return kind.DOUBLE, accept_double(value, "MLFeatureValue", finite=False)
     if isinstance(value, str):
         return kind.STRING, str(value)
     if isinstance(value, (Image.Image, os.PathLike)):

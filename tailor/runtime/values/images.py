@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tailor.kernels import gray_to_rgb, resize, rgb_to_gray
+from tailor.kernels import gray_to_rgb, rgb_to_gray
 
 from ..errors import MLFeatureError
 from .arrays import as_array
 from .constraints import MLImageConstraint
+from .framing import WHOLE, Framing
 from .opening import decoded, open_image
 from .types import MLColorSpace
 from .wording import wording
@@ -27,30 +28,31 @@ _SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 _STRAIGHT = {"RGBa": "RGBA", "La": "LA"}
 
 
-def accept_image(constraint: MLImageConstraint, value: object, where: str) -> NDArray[Any]:
+def accept_image(constraint: MLImageConstraint, value: object, where: str, framing: Framing = WHOLE) -> NDArray[Any]:
     """``value`` as an image that the model takes.
 
     Takes the path of an image file; a Pillow image of any mode (turned as its EXIF orientation says, alpha dropped);
     an array ``[H, W]`` or ``[H, W, 1]`` (grey), ``[H, W, 3]`` (RGB) or ``[H, W, 4]`` (RGBA, alpha dropped) of values from
     0 to 255, floats rounded to the nearest, booleans as black and white. Colour becomes grey by the ITU-R BT.601 luma, grey
-    becomes colour with three equal channels. A size that the model does not take is scaled to its (default) size without
-    keeping the aspect ratio, with the filter of ``tailor.kernels.resize``.
+    becomes colour with three equal channels. It is then turned, cropped and scaled as ``framing`` says: a size that the
+    model does not take is scaled to its (default) size, with the filter of ``tailor.kernels.resize``.
 
     For ``GRAYSCALE_FLOAT16`` grey floats are kept as they are, whatever their range.
     Raises ``MLFeatureError``, which ``where`` begins.
     """
+    upright = framing.orientation is None
     if isinstance(value, (str, os.PathLike)):
-        value = open_image(value, where, constraint.phrase)
+        value = open_image(value, where, constraint.phrase, upright=upright)
     elif isinstance(value, Image.Image):
-        value = decoded(value, where, constraint.phrase)
+        value = decoded(value, where, constraint.phrase, upright=upright)
     if isinstance(value, Image.Image):
         value = _pixels(constraint, value, where)
     array = as_array(value, where, constraint.phrase)
-    pixels: NDArray[Any] = accept_image_arrays(constraint, array[None], where)[0]
+    pixels: NDArray[Any] = accept_image_arrays(constraint, array[None], where, framing)[0]
     return pixels
 
 
-def accept_image_arrays(constraint: MLImageConstraint, arrays: NDArray[Any], where: str) -> NDArray[Any]:
+def accept_image_arrays(constraint: MLImageConstraint, arrays: NDArray[Any], where: str, framing: Framing = WHOLE) -> NDArray[Any]:
     """As ``accept_image``, for many arrays of one shape at once: ``[N, H, W]``, or ``[N, H, W, C]``."""
     if arrays.ndim == 4 and arrays.shape[-1] == 1:
         arrays = arrays[..., 0]
@@ -62,10 +64,7 @@ def accept_image_arrays(constraint: MLImageConstraint, arrays: NDArray[Any], whe
     else:
         pixels = _levels(arrays, where)
         pixels = _recoloured(constraint, pixels)
-    height, width = pixels.shape[1:3]
-    if not constraint.allows(width, height):
-        pixels = resize(pixels, constraint.pixels_high, constraint.pixels_wide)
-    return pixels
+    return framing.fitted(pixels, constraint)
 
 
 def _pixels(constraint: MLImageConstraint, image: Image.Image, where: str) -> NDArray[Any]:

@@ -16,8 +16,8 @@ MOST_PIXELS = 1024 * 1024 * 1024 // 4 // 3
 _REFUSED_FORMATS = frozenset({"EPS"})
 
 
-def open_image(path: str | os.PathLike[str], where: str, expected: str) -> Image.Image:
-    """The decoded first image of a file, of any format that Pillow reads, but PostScript.
+def open_image(path: str | os.PathLike[str], where: str, expected: str, *, upright: bool = True) -> Image.Image:
+    """The decoded first image of a file, of any format that Pillow reads, but PostScript; turned as ``decoded`` does.
 
     Raises ``MLFeatureError`` where there is no such file, it is no image, it cannot be decoded, or it has more than
     ``MOST_PIXELS`` pixels.
@@ -28,7 +28,7 @@ def open_image(path: str | os.PathLike[str], where: str, expected: str) -> Image
             raise MLFeatureError(f"{where}: expected {expected}, got {got}, where there is {_what_is_at(path)}")
         Image.init()
         with Image.open(path, formats=[name for name in Image.ID if name not in _REFUSED_FORMATS]) as image:
-            return decoded(image, where, expected)
+            return decoded(image, where, expected, upright=upright)
     except MLFeatureError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -39,8 +39,8 @@ def open_image(path: str | os.PathLike[str], where: str, expected: str) -> Image
         raise MLFeatureError(f"{where}: expected {expected}, got {got}, which cannot be read as an image: {error}") from error
 
 
-def decoded(image: Image.Image, where: str, expected: str) -> Image.Image:
-    """``image`` with its pixels in memory and turned as its EXIF orientation says; ``image`` itself is not changed.
+def decoded(image: Image.Image, where: str, expected: str, *, upright: bool = True) -> Image.Image:
+    """``image`` with its pixels in memory, turned as its EXIF orientation says if ``upright``; ``image`` itself is not changed.
 
     Raises ``MLFeatureError`` where it has no or more than ``MOST_PIXELS`` pixels, or cannot be decoded.
     """
@@ -48,7 +48,7 @@ def decoded(image: Image.Image, where: str, expected: str) -> Image.Image:
         raise MLFeatureError(f"{where}: expected {expected} of 1 to {MOST_PIXELS} pixels, got {wording(image)}")
     try:
         image.load()
-        return ImageOps.exif_transpose(image)
+        return ImageOps.exif_transpose(image) if upright else image
     except Exception as error:  # decoders of broken files raise anything
         raise MLFeatureError(f"{where}: expected {expected}, got {wording(image)} that cannot be decoded: {error}") from error
 

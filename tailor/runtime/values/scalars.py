@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,15 +26,18 @@ def accept_int64(value: object, where: str) -> int:
     return number
 
 
-def accept_double(value: object, where: str) -> float:
-    """A double from a number of Python or NumPy, or an array of one. NaN is taken: it stands for a missing value."""
+def accept_double(value: object, where: str, *, finite: bool = True) -> float:
+    """A double from a number of Python or NumPy, or an array of one; NaN and infinity where ``finite`` is false."""
     number = _plain(value)
     if isinstance(number, bool) or not isinstance(number, (int, float)):
         raise MLFeatureError(f"{where}: expected a double, got {wording(value)}")
     try:
-        return float(number)
+        double = float(number)
     except OverflowError as error:
         raise MLFeatureError(f"{where}: expected a double, got {wording(value)}") from error
+    if finite and not math.isfinite(double):
+        raise MLFeatureError(f"{where}: expected a finite double, got {double}")
+    return double
 
 
 def accept_string(value: object, where: str) -> str:
@@ -43,12 +47,15 @@ def accept_string(value: object, where: str) -> str:
     return str(value)
 
 
-def accept_dictionary(constraint: MLDictionaryConstraint, value: object, where: str) -> dict[Any, float]:
-    """A dictionary whose keys are all of the declared type, and its values doubles; in the order given."""
+def accept_dictionary(constraint: MLDictionaryConstraint, value: object, where: str, *, finite: bool = True) -> dict[Any, float]:
+    """A dictionary whose keys are all of the declared type, and its values doubles as ``accept_double`` takes; in the order given."""
     if not isinstance(value, Mapping):
         raise MLFeatureError(f"{where}: expected {constraint.phrase}, got {wording(value)}")
     accept_key = accept_int64 if constraint.key_type is MLFeatureType.INT64 else accept_string
-    return {accept_key(key, f"{where}: key"): accept_double(number, f"{where}: value of {quoted(key)}") for key, number in value.items()}
+    return {
+        accept_key(key, f"{where}: key"): accept_double(number, f"{where}: value of {quoted(key)}", finite=finite)
+        for key, number in value.items()
+    }
 
 
 def accept_sequence(constraint: MLSequenceConstraint, value: object, where: str) -> list[Any]:

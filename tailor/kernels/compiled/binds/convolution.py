@@ -52,8 +52,8 @@ def _make(to: Assembly, name: str, inputs: Sequence[View], weights: Sequence[Arr
     across = 1 if together else w.shape[3]
     taps = [i * down * row + j * right * col for i in range(w.shape[2]) for j in range(across)]
     depth = 1 if each else inner * (w.shape[3] if together else 1)
-    panels = to.packed(("convolution", groups, each), w, partial(_panels, groups=groups, each=each))
-    bias = to.packed(("bias", groups, each), weights[1], partial(_bias, groups=1 if each else groups)) if len(weights) > 1 else None
+    panels = to.packed(("convolution", groups, each), partial(_panels, groups=groups, each=each), w)
+    bias = to.packed(("bias", groups, each), partial(_bias, groups=1 if each else groups), weights[1]) if len(weights) > 1 else None
     other = to.as_image(inputs[1], beyond=True) if len(inputs) > 1 else None
     y = to.place(name, shape, True)
     (lead, x_image), (_, y_image) = to.lead(x), to.lead(y)
@@ -125,8 +125,8 @@ def _multiply_rows(to: Assembly, name: str, x: View, axes: int, shape: Shape, we
     if found is None:
         x = to.in_order(x)
         pixels, steps, _ = _rows(x, axes)
-    panels = to.packed(("rows",), w, _row_panels)
-    bias = to.packed(("bias", 1), weights[1], partial(_bias, groups=1)) if len(weights) > 1 else None
+    panels = to.packed(("rows",), _row_panels, w)
+    bias = to.packed(("bias", 1), partial(_bias, groups=1), weights[1]) if len(weights) > 1 else None
     y = to.place(name, shape, False)
     across = {"x": (0, *steps), "y": (0, pixels[1] * len(w), len(w))}
     return to.product(

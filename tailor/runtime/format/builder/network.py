@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Any
 
 from ...errors import MLFormatError
 from ..features import array_feature, label_feature, label_type
@@ -11,18 +11,17 @@ from ..layers import Network
 from ..schema.model_pb2 import FeatureDescription, Model
 from ..schema.network_pb2 import EXACT_ARRAY_MAPPING, RANK4_IMAGE_MAPPING
 from ..schema.training_pb2 import NetworkUpdateParameters
+from ..validate import network_of
+from .interface import Feature, all_described, described
 from .layers import NetworkLayers
 from .training import AdamParams, SgdParams, write_choice
-
-Feature: TypeAlias = FeatureDescription | tuple[str, Sequence[int] | None]
-"""A description, or a name with the shape of a multi-array of doubles (``None``: not declared), as coremltools has it."""
 
 UPDATABLE_VERSION = 4
 """The first specification version with updatable models and with exact array shapes."""
 
 
 class NeuralNetworkBuilder(NetworkLayers):
-    """Builds a network into ``spec``, a ``Model``.
+    """Builds a network into ``spec``, a ``Model``: from scratch, or from a copy of the ``spec`` given (a ``Model`` or an ``MLModel``).
 
     ``mode``: ``None``, ``"classifier"`` or ``"regressor"``. A classifier's first output is the layer value with the
     probabilities, and becomes a dictionary once ``class_labels`` are given, here or to ``set_class_labels``.
@@ -32,14 +31,24 @@ class NeuralNetworkBuilder(NetworkLayers):
     """
 
     def __init__(
-        self, inputs: Sequence[Feature], outputs: Sequence[Feature], mode: str | None = None,
-        class_labels: Sequence[str] | Sequence[int] | None = None, *, predicted_feature_name: str = "classLabel",
+        self, input_features: Sequence[Feature] = (), output_features: Sequence[Feature] = (), mode: str | None = None,
+        class_labels: Sequence[str] | Sequence[int] | None = None, *, spec: Any = None, predicted_feature_name: str = "classLabel",
         disable_rank5_shape_mapping: bool = False,
     ) -> None:  # fmt: skip
+        if spec is not None:
+            if input_features or output_features or mode or class_labels or disable_rank5_shape_mapping:
+                raise MLFormatError("network: expected either a spec or what to make one from, got both")
+            self.spec = Model()
+            self.spec.CopyFrom(getattr(spec, "spec", spec))
+            known = network_of(self.spec)
+            if known is None:
+                raise MLFormatError(f"network: expected the spec of a neural network, got a model of type {self.spec.WhichOneof('Type')}")
+            super().__init__(known)
+            return
         self.spec = Model(specificationVersion=UPDATABLE_VERSION if disable_rank5_shape_mapping else 1)
-        self.spec.description.input.extend(_described(feature) for feature in inputs)
-        self.spec.description.output.extend(_described(feature) for feature in outputs)
-        if not outputs:
+        self.spec.description.input.extend(all_described(input_features))
+        self.spec.description.output.extend(all_described(output_features))
+        if not output_features:
             raise MLFormatError("network: expected at least one output, got none")
         network = self._network(mode)
         network.SetInParent()
@@ -106,9 +115,10 @@ class NeuralNetworkBuilder(NetworkLayers):
             kind = layer.WhichOneof("layer")
             if kind not in ("convolution", "innerProduct"):
                 raise MLFormatError(f"layer {name!r}: expected convolution or innerProduct to be updatable, got {kind}")
-            layer.isUpdatable = True
             params = layer.convolution if kind == "convolution" else layer.innerProduct
-            params.weights.isUpdatable = params.bias.isUpdatable = True
+            if params.weights.HasField("quantization") or params.bias.HasField("quantization"):
+                raise MLFormatError(f"layer {name!r}: expected floating-point weights to be updatable, got quantised ones")
+            layer.isUpdatable = params.weights.isUpdatable = params.bias.isUpdatable = True
         self.spec.isUpdatable = True
         self.spec.specificationVersion = max(self.spec.specificationVersion, UPDATABLE_VERSION)
         self.set_shuffle()
@@ -131,7 +141,7 @@ class NeuralNetworkBuilder(NetworkLayers):
     def set_mean_squared_error_loss(self, name: str, input: str | Feature) -> None:
         """Mean squared error of the layer value ``input``: an output's name, or a value's name with its shape. The training
         input has that shape, in doubles, and is named ``<input>_true``."""
-        feature = self._output(input, name) if isinstance(input, str) else _described(input)
+        feature = self._output(input, name) if isinstance(input, str) else described(input)
         target = self._target(name, feature.name)
         loss = self._update.lossLayers.add(name=name).meanSquaredErrorLossLayer
         loss.input, loss.target = feature.name, target
@@ -154,8 +164,12 @@ class NeuralNetworkBuilder(NetworkLayers):
         return f"{input}_true"
 
     def _train_with(self, target: FeatureDescription) -> None:
-        self.spec.description.trainingInput.extend(self.spec.description.input)
-        self.spec.description.trainingInput.append(target)
+        self.set_training_input([*self.spec.description.input, target])
+
+    def set_training_input(self, training_input: Sequence[Feature]) -> None:
+        """Sets what the network trains with; setting a loss does so, too: the inputs, and the loss's target."""
+        del self.spec.description.trainingInput[:]
+        self.spec.description.trainingInput.extend(all_described(training_input))
 
     @property
     def _update(self) -> NetworkUpdateParameters:
@@ -193,9 +207,3 @@ class NeuralNetworkBuilder(NetworkLayers):
         """Sets the seed of what is random in an update."""
         self._update.seed.defaultValue = seed
 
-
-def _described(feature: Feature) -> FeatureDescription:
-    if isinstance(feature, FeatureDescription):
-        return feature
-    name, shape = feature
-    return array_feature(name, shape or (), "double")

@@ -32,11 +32,11 @@ class Batch:
     """A mini-batch size with the set of those that it may be changed to (default: none but itself)."""
 
     value: int
-    allowed_set: tuple[int, ...]
+    allowed_set: tuple[int, ...] = ()
 
     def write(self, message: Int64Parameter) -> None:
         """Puts value and set into ``message``."""
-        write_choice(message, self.value, self.allowed_set, "mini-batch size")
+        write_choice(message, self.value, self.allowed_set or (self.value,), "mini-batch size")
 
 
 class SgdParams:
@@ -44,7 +44,7 @@ class SgdParams:
 
     def __init__(self, lr: float = 1e-2, batch: int = 10, momentum: float = 0.0) -> None:
         self.lr = RangeParam(lr)
-        self.batch = Batch(batch, (batch,))
+        self.batch = Batch(batch)
         self.momentum = RangeParam(momentum)
 
     def set_lr(self, value: float, min: float, max: float) -> None:
@@ -65,7 +65,7 @@ class AdamParams:
 
     def __init__(self, lr: float = 1e-2, batch: int = 10, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> None:
         self.lr = RangeParam(lr)
-        self.batch = Batch(batch, (batch,))
+        self.batch = Batch(batch)
         self.beta1 = RangeParam(beta1)
         self.beta2 = RangeParam(beta2)
         self.eps = RangeParam(eps)

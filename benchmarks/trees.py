@@ -140,7 +140,7 @@ def main() -> None:
     if find_spec("xgboost") is not None:
         import xgboost
 
-        made = xgboost.XGBRegressor(n_estimators=chosen.trees, max_depth=DEPTH, n_jobs=chosen.threads, base_score=0.5)
+        made = xgboost.XGBRegressor(n_estimators=chosen.trees, max_depth=DEPTH, n_jobs=chosen.threads, base_score=0.5, tree_method="hist")
         made.fit(samples, answers)
         print(row("XGBoost, boosted", of_xgboost(made.get_booster()), made.predict, rows, chosen.threads, chosen.seconds), flush=True)
 

@@ -52,10 +52,11 @@ def _products(x: Array, columns: Array, out: Array) -> None:
     for start in range(0, out.shape[1], BLOCK):
         stop = min(start + BLOCK, out.shape[1])
         for row in range(len(x)):
+            answers = out[row, start:stop]
             for place in range(x.shape[1]):
-                number = x[row, place]
-                for column in range(max(0, start), stop):
-                    out[row, column] += number * columns[place, column]
+                number, others = x[row, place], columns[place, start:stop]
+                for column in range(len(answers)):
+                    answers[column] += number * others[column]
 
 
 def _distances_numpy(x: Array, columns: Array, out: Array) -> None:
@@ -72,8 +73,9 @@ def _distances(x: Array, columns: Array, out: Array) -> None:
     for start in range(0, out.shape[1], BLOCK):
         stop = min(start + BLOCK, out.shape[1])
         for row in range(len(x)):
+            answers = out[row, start:stop]
             for place in range(x.shape[1]):
-                number = x[row, place]
-                for column in range(max(0, start), stop):
-                    difference = number - columns[place, column]
-                    out[row, column] += difference * difference
+                number, others = x[row, place], columns[place, start:stop]
+                for column in range(len(answers)):
+                    difference = number - others[column]
+                    answers[column] += difference * difference

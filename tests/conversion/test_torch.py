@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -75,15 +76,15 @@ def weights(model: MLModel) -> dict[str, bytes]:
     return {layer.name: layer.SerializeToString() for layer in NeuralNetworkBuilder(spec=model).nn_spec.layers}
 
 
-def taught(module: Any, batch: int, optimizer: Any, logits: Any) -> Any:
-    """``module`` after an epoch of PyTorch's own."""
+def teach(module: Any, logits: Any) -> None:
+    """An epoch of PyTorch's own: gradient descent of rate 0.25 on batches of two."""
     functional = importlib.import_module("torch.nn.functional")
-    for first in range(0, COUNT, batch):
+    optimizer = torch().optim.SGD([parameter for parameter in module.parameters() if parameter.requires_grad], 0.25)
+    for first in range(0, COUNT, 2):
         optimizer.zero_grad()
-        rows = slice(first, first + batch)
+        rows = slice(first, first + 2)
         functional.cross_entropy(logits(images()[rows]), torch().tensor(TARGETS[rows])).backward()
         optimizer.step()
-    return module
 
 
 # What Core ML lets gradients pass through, and what comes after the loss's softmax.
@@ -101,15 +102,20 @@ CASES = {
 }
 
 
+@cache
+def converted(case: str) -> MLModel:
+    frozen, softmax, labels = CASES[case]
+    return tailor.convert(
+        network(frozen, softmax), inputs=IMAGES, outputs=["y"], class_labels=labels, respect_trainable=True,
+        loss="categorical_cross_entropy", optimizer=SgdParams(lr=0.25, batch=2), epochs=1, allowed_epochs=[1, 2, 3],
+    )  # fmt: skip
+
+
 @pytest.mark.anyio
 @pytest.mark.parametrize("case", CASES)
 async def test_a_module_learns_as_in_pytorch_and_only_what_required_a_gradient(case: str) -> None:
     frozen, softmax, labels = CASES[case]
-    module = network(frozen, softmax)
-    model = tailor.convert(
-        module, inputs=IMAGES, outputs=["y"], class_labels=labels, respect_trainable=True,
-        loss="categorical_cross_entropy", optimizer=SgdParams(lr=0.25, batch=2), epochs=1, allowed_epochs=[1, 2, 3],
-    )  # fmt: skip
+    module, model = network(frozen, softmax), converted(case)
     learning = [layer.name for layer in model.layers if layer.updatable]
     assert len(learning) == sum(number not in frozen for number in (0, 4, 7, 9))
     assert {layer.kind for layer in model.layers} <= BETWEEN
@@ -128,8 +134,7 @@ async def test_a_module_learns_as_in_pytorch_and_only_what_required_a_gradient(c
     context = await MLUpdateTask(model, examples(model), configuration)
     before, after = weights(model), weights(context.model)
     assert [name for name in before if before[name] != after[name]] == learning
-    logits = module[:-1] if softmax else module
-    taught(module, 2, torch().optim.SGD([p for p in module.parameters() if p.requires_grad], 0.25), logits)
+    teach(module, logits=module[:-1] if softmax else module)
     agree(context.model)
 
 

@@ -206,16 +206,25 @@ def test_links_in_pipelines_and_in_linked_files_start_at_their_own_folders(tmp_p
     assert loaded.models[0][1].models[0][1].predict(POINT)["input"].tolist() == [2.0, -6.0]
 
 
+def test_folders_make_a_difference_to_what_links_further(tmp_path: Path) -> None:
+    put(link(extractor(), "leaf.mlmodel"), tmp_path / "heads" / "middle.mlmodel")
+    head = put(link(extractor(), "middle.mlmodel"), tmp_path / "heads" / "head.mlmodel")
+    for name, factor in (("one", 1), ("two", 2)):
+        put(extractor(factor * np.eye(2)), tmp_path / name / "leaf.mlmodel")
+    heads = {name: MLModel(head, MLModelConfiguration(linked_model_folders=[tmp_path / name])) for name in ("one", "two")}
+    assert {name: loaded.predict(POINT)["input"].tolist() for name, loaded in heads.items()} == {"one": [1.0, 2.0], "two": [2.0, 4.0]}
+
+
 @pytest.mark.anyio
 async def test_a_head_learns_behind_a_linked_front(tmp_path: Path) -> None:
+    put(extractor(), tmp_path / "heads" / "parts" / "extractor.mlmodel")
     put(extractor(), tmp_path / "shared" / "extractor.mlmodel")
     spec = make_pipeline("classifier", [link(extractor()), classifier([[9, 9]], ["far"], k=1)], ["front", "neighbours"])
     assert spec.isUpdatable
     path = put(spec, tmp_path / "heads" / "head.mlmodel")
     examples = MLArrayBatchProvider([{**POINT, "label": "near"}, {"x": -POINT["x"], "label": "other"}])
-    folders = {"linked_model_folders": [tmp_path / "shared"]}
-    overridden = MLModelConfiguration(parameters={Key.LINKED_MODEL_SEARCH_PATH: "../shared"}, **folders)
-    for configuration in (MLModelConfiguration(**folders), overridden):
+    overridden = MLModelConfiguration(parameters={Key.LINKED_MODEL_SEARCH_PATH: "parts"})
+    for configuration in (MLModelConfiguration(linked_model_folders=[tmp_path / "shared"]), overridden):
         for given in (path, MLModel(path)):
             updated = (await MLUpdateTask(given, examples, configuration)).model
             assert [updated.predict({"x": sign * POINT["x"]})["label"] for sign in (1, -1)] == ["near", "other"]

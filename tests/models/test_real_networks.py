@@ -126,6 +126,20 @@ def test_a_real_network_agrees_with_its_layers_in_pytorch(torch: Any, name: str)
         assert set(together[number]) == set(model.description.output_descriptions_by_name)
 
 
+def test_the_classifier_of_digits_is_right_as_often_as_its_layers_in_pytorch(torch: Any) -> None:
+    with np.load(shared_model("mnist_test_10k.npz")) as file:
+        pixels, labels = file["pixels"], file["labels"]
+    model = MLModel(shared_model("MNIST_classifier.mlmodel"))
+    made = np.array([answer["classLabel"] for answer in model.predict([{"image": image} for image in pixels])])
+    network = network_of(model.spec)
+    labels_in_order, last = np.array(model.description.class_labels), network.layers[-1].output[0]
+    for start in range(0, len(pixels), 500):
+        part = slice(start, start + 500)
+        scores = run_layers(torch, network, {"image": preprocessed(network, "GRAYSCALE", pixels[part])})[last]
+        np.testing.assert_array_equal(made[part], labels_in_order[scores.reshape(len(scores), -1).argmax(axis=1)])
+    assert (made == labels).mean() > 0.98
+
+
 def test_every_real_model_is_listed_here() -> None:
     folder = shared_model("MODELS.md").parent
     assert {path.name for path in folder.glob("*.ml*")} == {*NETWORKS, *OTHERS, *LACKING}

@@ -182,8 +182,8 @@ def lstm(r, a, c, looks, y):
     squash(f, alpha, beta, entering)
     squash(r.kinds[1], r.alphas[1], r.betas[1], block)
     if r.coupled:
-        keeping[:] = entering
-        scale(keeping, F(-1.0), F(1.0))
+        for i in range(keeping.size):
+            keeping[i] = F(1.0) - entering[i]
     else:
         squash(f, alpha, beta, keeping)
     remember(c, entering, keeping, block, r.limit)
@@ -241,7 +241,8 @@ def finish(r, time, phase, row, first_block, last_block, bases):
             mixed(y, update, output, numba.carray(floats(before), count))
     else:
         squash(r.kinds[0], r.alphas[0], r.betas[0], a[0])
-        y[:] = a[0][:count]
+        for i in range(count):
+            y[i] = a[0][i]
 
 
 def recurrent(stamp):

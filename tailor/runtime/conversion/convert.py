@@ -46,8 +46,8 @@ def convert(
     in Keras, of trainable layers) are marked as updatable. Other parameters that did stay as they are, and a warning names
     them: Core ML updates no other layers. With a ``loss``, ``"categorical_cross_entropy"`` (of one output ``[1, classes]``,
     probabilities or logits) or ``"mean_squared_error"``, the model is updatable, by ``optimizer`` (default ``SgdParams()``)
-    in ``epochs``, of ``allowed_epochs``; its target is the class label, or the training input ``<output>_true``. Without,
-    ``tailor.building.NeuralNetworkBuilder(spec=model)`` can be told the rest.
+    in ``epochs``, of ``allowed_epochs``; its target is the class label, or the training input ``<output>_true``. Without, the
+    model only predicts, until ``tailor.building.NeuralNetworkBuilder(spec=model)`` is told the rest.
 
     Raises ``ModuleNotFoundError`` where coremltools is not installed, ``MLUnsupportedError`` where it cannot convert the
     model, ``MLFormatError`` where nothing can learn by the loss.
@@ -71,8 +71,10 @@ def convert(
     builder = NeuralNetworkBuilder(spec=marked.model)
     if marked.trainable:
         builder.make_updatable(marked.trainable)
-        builder.spec.isUpdatable = loss is not None
-    if loss is not None:
+    if loss is None:
+        builder.spec.isUpdatable = False
+        builder.nn_spec.ClearField("updateParams")
+    else:
         if not marked.trainable:
             raise MLFormatError("convert: expected a convolution or an inner product that required a gradient, got none")
         set_loss(builder, loss, _learned_output(builder.spec), source.shapes[0])

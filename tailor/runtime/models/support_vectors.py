@@ -14,6 +14,7 @@ import numpy as np
 from tailor.kernels import Array, check_elements, generalized_linear, vector_machines
 
 from ..errors import MLFormatError
+from ..format import read_floats
 from .coefficients import check_finite, read_numbers, read_rows
 from .family import Column, Columns
 from .inputs import NumberInputs
@@ -74,7 +75,7 @@ class SVMClassifierPredictor:
 
         self._rho = read_pairs("rho")
         self._sigmoids: tuple[Array, Array] | None = None
-        if len(message.probA) or len(message.probB) or not pairs:
+        if not pairs or any(len(read_floats(message, field)) for field in ("probA", "probB")):
             self._sigmoids = read_pairs("probA"), read_pairs("probB")
         elif self._classes.probabilities_name:
             raise MLFormatError(

@@ -52,7 +52,7 @@ class MLUpdateTask(MLTask[MLUpdateContext]):
         if not isinstance(model, MLModel):
             model = MLModel(model, configuration)
         elif configuration is not None:
-            model = MLModel.from_spec(model.spec, model.name, configuration, folder=None)
+            model = MLModel.from_spec(model.spec, model.name, configuration, folder=model.folder)
         given = model.configuration.parameters or {}
         self._model = model
         self._training = Training(model, training_data, check_parameters(model.spec, given))

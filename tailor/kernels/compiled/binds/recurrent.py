@@ -23,6 +23,7 @@ SQUASHES = {
     "sigmoidHard": Squash.HARD,
     "ReLU": Squash.RELU,
 }
+
 MOST = 1 << 27
 """Numbers in the gates of all steps of an example, at most."""
 
@@ -101,7 +102,7 @@ def _bound(to: Assembly, name: str, cell: Cell, inputs: Sequence[View], ways: Se
         else:
             operands["h"] = _state(to, given, number, one)
         if way.peepholes:
-            operands["p"] = to.packed(("units",), _whole, *way.peepholes)
+            operands["p"] = to.packed(("units", False), _whole, *way.peepholes)
         kinds = [(SQUASHES[str(kind)], *pair, 0.0, 0.0)[:3] for kind, *pair in way.activations]
         to.recurrent(
             cell,

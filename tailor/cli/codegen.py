@@ -22,10 +22,11 @@ def codegen(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
 ) -> None:
-    """Write a typed Python module for a model: its class, its input, its output.
+    """Write typed Python classes for a model.
 
-    The classes are named by the model's file. Without --output the module is
-    printed. It needs nothing but tailor.
+    They are for the model, its input, its output and what it learns from, and
+    are named by the model's file. Without --output the module is printed. It
+    needs nothing but tailor.
 
     \b
     Example: tailor codegen Drawing.mlmodel -o drawing.py

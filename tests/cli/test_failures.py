@@ -33,6 +33,8 @@ FAILURES: list[tuple[str, list[str], int, str]] = [
     ("twice", ["update", "r.mlmodel", "--data", "d.jsonl", "--output", "o", "--set", "seed=2", "--seed", "3"], 2, "'seed' was given twice"),
     ("not a number", ["update", "r.mlmodel", "--data", "d.jsonl", "--output", "o", "--epochs", "x"], 2, "--epochs"),
     ("no folder", ["update", "r.mlmodel", "--data", "d.jsonl", "--output", "absent/o"], 1, "absent"),
+    ("no folder for classes", ["codegen", "r.mlmodel", "--output", "absent/o.py"], 1, "absent"),
+    ("classes of no model", ["codegen", "empty.mlmodel"], 1, "empty.mlmodel"),
     ("a folder as output", ["snapshot", "r.mlmodel", "--output", "."], 1, "folder"),
     ("no snapshot", ["restore", "absent", "--output", "o"], 1, "absent"),
     ("not a snapshot", ["restore", "d.jsonl", "--output", "o"], 1, "d.jsonl: magic: expected a tailor record"),
@@ -89,7 +91,7 @@ def test_help_says_what_the_exit_codes_mean_and_gives_examples(tailor: Terminal)
     assert tailor("--help") == 0
     assert "130 interrupted" in tailor.out
     assert "..." not in tailor.out.partition("Commands:")[2]
-    for command in ("inspect", "predict", "profile", "update", "snapshot", "restore"):
+    for command in ("inspect", "predict", "profile", "update", "snapshot", "restore", "codegen"):
         assert command in tailor.out
         assert tailor(command, "--help") == 0
         assert f"Example: tailor {command} " in tailor.out

@@ -97,7 +97,6 @@ CASES = {
     "frozen front": ([0, 1], False, None),
     "frozen front, probabilities": ([0, 1], True, None),
     "frozen front, labels": ([0, 1], True, LABELS),
-    "a head alone": ([0, 1, 4, 7], False, None),
     "all but the normalisation": ([1], False, None),
 }
 

@@ -3,10 +3,10 @@
     python benchmarks/networks.py [--networks SqueezeNet,LSTM] [--batches 1,16] [--seconds 8] [--threads 2]
 
 The networks are made here with random weights and reach tailor through coremltools' converter (the LSTM through its
-builder), ONNX Runtime through PyTorch's exporter. Answers are compared first. A turn is a few runs; whoever is next waits until
-the threads of the one before have gone to sleep, for some spin. With ``--threads 1`` processor time is measured instead of the clock on the
-wall, which does not count waiting for a core: for machines that others use. Prints a Markdown table; a ratio below 1 means that tailor
-is faster than the better of the two. Needs the extra ``peers``.
+builder), ONNX Runtime through PyTorch's exporter. Answers are compared first. A turn is as many runs as fit into a tenth of a
+second; whoever is next waits until the threads of the one before have gone to sleep, for some spin. With ``--threads 1`` processor
+time is measured instead of the clock on the wall, which does not count waiting for a core: for machines that others use. Prints
+a Markdown table; a ratio below 1 means that tailor is faster than the better of the two. Needs the extra ``peers``.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ from torch import nn
 from tailor.kernels import Array, warm_up
 
 IMAGE = (3, 224, 224)
-PAUSE, BURST = 0.06, 4
+PAUSE, TURN = 0.06, 0.1
 """Seconds before each turn: a thread of ONNX Runtime spins for 48 ms after a run (processor time says), one of PyTorch for 9.
-Runs in a turn: after a pause, kernels of virtual machines put all threads on one processor for a while."""
+Seconds of a turn, at least: kernels of virtual machines put the threads of whoever has rested on one processor for some runs.
+"""
 NAMES = ("tailor", "ONNX Runtime", "PyTorch")
 
 
@@ -71,16 +72,19 @@ def check(name: str, runs: list[Run], x: Array) -> None:
 
 
 def measure(runs: list[Run], x: Array, seconds: float, fewest: int, clock: Callable[[], float]) -> list[list[float]]:
-    """Milliseconds of each run, in turns of a few runs, for ``seconds`` and at least ``fewest`` runs."""
+    """Milliseconds of each run, in turns of ``TURN`` or one run, for ``seconds`` and at least ``fewest`` runs."""
     times: list[list[float]] = [[] for _ in runs]
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or len(times[0]) < fewest:
         for run, found in zip(runs, times, strict=True):
             time.sleep(PAUSE)
-            for _ in range(BURST):
+            over = time.perf_counter() + TURN
+            while True:
                 begin = clock()
                 run(x)
                 found.append((clock() - begin) * 1e3)
+                if time.perf_counter() > over:
+                    break
     return times
 
 

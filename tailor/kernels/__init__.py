@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import generalized_linear, neighbors, probit, similarity, sound, trees, vector_machines
 from .bounds import check_elements
-from .compiled import AXES, BINDS, Assembly, Border, Packed, Program, View, can_run
+from .compiled import AXES, BINDS, Assembly, Border, Packed, Program, View, can_run, linger
 from .fused import FUSED_CONVOLUTION
 from .image import (
     ChannelOrder,
@@ -69,6 +69,7 @@ __all__ = [
     "hwc_to_chw",
     "image_to_chw",
     "kept_boxes",
+    "linger",
     "mean_squared_error",
     "mean_squared_error_gradient",
     "nearest",

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -120,3 +124,21 @@ def test_no_function_is_far_from_the_exact_one() -> None:
         ("gelu", {"mode": "exact"}, exact * special.ndtr(exact)),
     ):
         np.testing.assert_allclose(programmed(op, [x], [], attributes), wanted, rtol=1e-6, atol=1e-6)
+
+
+ALONE = """
+import sys
+import numpy as np
+from tests.kernels.test_programs import programmed
+x = np.array([[-2, -0.5, 3]])
+wanted = {"activation.sigmoid": 1 / (1 + np.exp(-x)), "activation.tanh": np.tanh(x)}
+for op in sys.argv[1:]:
+    np.testing.assert_allclose(programmed(op, [x], [], {}), wanted[op], rtol=1e-5)
+"""
+
+
+def test_kernels_that_different_processes_left_on_disk_do_not_take_each_others_place(tmp_path: Path) -> None:
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    ops = ["activation.sigmoid", "activation.tanh"]
+    for asked in ([ops[0]], [ops[1]], ops):
+        subprocess.run([sys.executable, "-c", ALONE, *asked], check=True, env=environment, timeout=400)

@@ -16,7 +16,7 @@ import numpy as np
 from numba import types
 
 from . import machine, maths, products, records, recurrent, strip, sweeps
-from .machine import breathe, claim, counted, find_yield, perform, take
+from .machine import breathe, claim, compiled, counted, find_yield, perform, take
 from .products import TABLE
 from .records import COUNTERS, Function, Kind
 
@@ -53,6 +53,7 @@ def kernel(kind: Kind, code: int) -> int:
         Kind.RECURRENT: recurrent.recurrent,
     }
     body = sweeps.map_kernel(_stamp(), code) if kind is Kind.MAP else makers[kind](_stamp())
+    body.__qualname__ = f"{kind.name.lower()}_{code}"  # for the reason that ``compiled`` gives
     try:
         made = numba.cfunc(SIGNATURE, cache=True, error_model="numpy")(body)
     except RuntimeError:  # there is no folder that can be written for what is compiled
@@ -65,7 +66,7 @@ KEPT: list[Any] = []
 """What was compiled goes when nobody refers to it."""
 
 
-@numba.njit(nogil=True, error_model="numpy")
+@compiled
 def _until(address, number):
     """Waits until the counter at ``address`` says ``number``."""
     looks = 0
@@ -136,11 +137,31 @@ def loop() -> Any:
     """The loop that runs programs, compiled for this processor, from disk where it has been before."""
     global give_way
     give_way = find_yield()  # no part of the closure, which is part of the name on disk
-    run, options = _make(_stamp()), {"nogil": True, "error_model": "numpy"}
+    return _compiled(_make(_stamp()))
+
+
+@lru_cache(maxsize=1)
+def linger() -> Any:
+    """``linger(address, seen, looks)``: looks at the number at ``address`` until it is another than ``seen``, or often enough."""
+    return _compiled(_make_linger(_stamp()))
+
+
+def _make_linger(stamp: str) -> Any:
+    def wait(address, seen, looks):
+        _ = stamp
+        while looks > 0 and counted(address) == seen:
+            breathe()
+            looks -= 1
+
+    return wait
+
+
+def _compiled(function: Any) -> Any:
+    options = {"nogil": True, "error_model": "numpy"}
     try:
-        return numba.njit(cache=True, **options)(run)
-    except RuntimeError:
-        return numba.njit(**options)(run)
+        return numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # there is no folder that can be written
+        return numba.njit(**options)(function)
 
 
 def compile_all() -> None:

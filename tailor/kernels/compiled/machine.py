@@ -7,8 +7,11 @@ first product to the last. Everything else in a product is bookkeeping around it
 from __future__ import annotations
 
 import platform
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
+import numba
 from llvmlite import binding, ir
 from numba import types
 from numba.core import cgutils
@@ -18,6 +21,20 @@ from .records import LANES
 
 UNROLLED = 4
 """Steps along the depth that are written out in a turn of the innermost loop."""
+
+
+_named: Counter[str] = Counter()
+
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """A function for kernels to call, under a name of its own, which is the same in every process.
+
+    Numba tells functions of one name apart by a number that counts what a process has compiled. Kernels that different
+    processes have left on disk hold functions of one name and one number, of which one would be called for all.
+    """
+    _named[function.__module__] += 1
+    function.__qualname__ = f"{function.__name__}_{_named[function.__module__]}"
+    return numba.njit(nogil=True, error_model="numpy")(function)
 
 
 def _most_pixels() -> int:

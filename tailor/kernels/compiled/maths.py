@@ -7,12 +7,10 @@ where float32 is not yet 1. Their terms are added in pairs: one after the other,
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
-from .machine import as_bits, as_float, plus
+from .machine import as_bits, as_float, compiled, plus
 
-compiled = numba.njit(nogil=True, error_model="numpy")
 F = np.float32
 
 ROUNDING = F(12582912.0)

@@ -131,6 +131,13 @@ def _float32(array: Array) -> Array:
     return np.ascontiguousarray(array, np.float32)
 
 
+def linger(number: Array, seen: int, looks: int) -> None:
+    """Looks at ``number``, int64 ``[1]``, until it is another than ``seen``, ``looks`` times at most; lets other threads run."""
+    from . import kernels
+
+    kernels.linger()(number.ctypes.data, seen, looks)
+
+
 @lru_cache(maxsize=1)
 def can_run() -> bool:
     """Whether programs can be run: where Numba is, works, and is not switched off (see ``jit``)."""

@@ -8,13 +8,12 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from .machine import PIXELS, anything, floats, longs, plus, tile
+from .machine import PIXELS, anything, compiled, floats, longs, plus, tile
 from .maths import tanh
 from .products import MANY
 from .records import LANES, RECURRENT, Cell, Squash
 from .strip import STRIP, strip
 
-compiled = numba.njit(nogil=True, error_model="numpy")
 F = np.float32
 
 LSTM, GRU = int(Cell.LSTM), int(Cell.GRU)

@@ -7,12 +7,11 @@ import math
 import numba
 import numpy as np
 
-from .machine import anything, floats, longs, window
+from .machine import anything, compiled, floats, longs, window
 from .maths import error_function, exponential, sigmoid, tanh
 from .products import MANY
 from .records import AXES, BORDER, COPY, LANES, MAP, NORM, POOL, Function, Norm
 
-compiled = numba.njit(nogil=True, error_model="numpy")
 F = np.float32
 
 ADD, SUBTRACT, MULTIPLY, DIVIDE = int(Function.ADD), int(Function.SUBTRACT), int(Function.MULTIPLY), int(Function.DIVIDE)

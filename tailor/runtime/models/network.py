@@ -90,7 +90,10 @@ class NetworkPredictor:
         stop = asked_to_stop()
         team = shared_team()
         with mates(team.threads // max(1, len(work)) - 1):  # of several portions each member of the team has one
-            team.each(lambda number: work[number].run(stop=stop), len(work), answers.append)
+            if len(work) == 1 and work[0].plan.compiled:  # nobody in the team helps, and BLAS need not be held to one thread
+                answers.append(work[0].run(stop=stop))
+            else:
+                team.each(lambda number: work[number].run(stop=stop), len(work), answers.append)
         stacked = [portion.stacked for portion in work]
         values = {name: _joined([answer[name] for answer in answers], stacked) for name in self._plans.graph.outputs}
         made: dict[str, Column] = {output.name: output.write(values[output.name]) for output in self._outputs}

@@ -18,7 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from tailor.kernels import Array, Shape
+from tailor.kernels import Array, Shape, linger
+
+LOOKS = 40_000
+"""How often a mate looks for the next program before it goes to sleep: about a millisecond. Waking it takes a tenth of that,
+and a system may put a thread that wakes on a processor that works already."""
 
 _spare: ContextVar[int] = ContextVar("tailor_spare", default=0)
 
@@ -39,6 +43,7 @@ class NetworkCrew:
     def __init__(self) -> None:
         self._lock = Lock()
         self._calls: SimpleQueue[Callable[[], object]] = SimpleQueue()
+        self._put = np.zeros(1, np.int64)
         self._mates: list[Thread] = []
         self._shelves = local()
 
@@ -53,6 +58,7 @@ class NetworkCrew:
                 self._hire(spare)
             for _ in range(spare):
                 self._calls.put(lambda: work(1 + spare))
+            self._put[0] += 1
         work(1 + spare)
 
     def _hire(self, number: int) -> None:
@@ -65,6 +71,9 @@ class NetworkCrew:
     def _help(self) -> None:
         while True:
             self._calls.get()()
+            seen = int(self._put[0])
+            if self._calls.empty():
+                linger(self._put, seen, LOOKS)
 
     def empty(self, shape: Shape) -> Array:
         """A float32 array; its memory is used again when nobody has a view of it any more."""

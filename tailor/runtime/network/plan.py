@@ -46,6 +46,11 @@ class Plan:
     stackable: bool
     work: int
 
+    @property
+    def compiled(self) -> bool:
+        """Whether all of it is compiled programs, which need no BLAS."""
+        return all(isinstance(call, Region) for call in self.calls)
+
     def run(self, inputs: Mapping[str, Array], *, stacked: bool, tape: Tape | None = None, stop: Stop | None = None) -> dict[str, Array]:
         """The outputs by name.
 

@@ -116,7 +116,7 @@ def _quick_column(description: MLFeatureDescription, values: Sequence[Any] | NDA
             return None
         if not all(isinstance(value, np.ndarray) and value.shape == first.shape and value.dtype == first.dtype for value in values):
             return None
-        stacked = np.stack(values)
+        stacked = np.stack(values) if len(values) > 1 else np.array(first[None])  # half as long
     try:
         as_array(stacked, "", "")
         if isinstance(constraint, MLImageConstraint):

@@ -26,7 +26,7 @@ from tailor.runtime.format import (
     array_feature,
     load_model,
 )
-from tailor.runtime.models.network import NetworkLearner
+from tailor.runtime.models.network_learner import NetworkLearner
 
 MODELS = Path(__file__).resolve().parents[2] / "shared" / "models"
 BATCH, IMAGES, RATE, GOAL = 128, 5000, 1e-4, 1.0

@@ -17,7 +17,7 @@ from tailor.kernels import SGD, Array
 from tailor.runtime import MLModel
 from tailor.runtime.errors import MLPredictionCancelledError, MLTaskCancelledError, MLUpdateError
 from tailor.runtime.format import NeuralNetworkBuilder, SgdParams, array_feature, decode_weights, encode_weights, layers
-from tailor.runtime.models.network import NetworkLearner
+from tailor.runtime.models.network_learner import NetworkLearner
 from tailor.runtime.network import Graph, Plans, lower, make_plan, portions, stopping, team
 from tailor.runtime.network.backward import Tape, check_way_back, gradients
 from tests.network.blocks import network, put

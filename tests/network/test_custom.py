@@ -12,7 +12,8 @@ import tailor
 from tailor.kernels import SGD, Array, Shape
 from tailor.runtime.errors import MLCustomLayerError, MLModelError, MLModelErrorCode
 from tailor.runtime.format import NeuralNetworkBuilder, SgdParams, array_feature, load_model
-from tailor.runtime.models.network import NetworkLearner, NetworkPredictor
+from tailor.runtime.models.network import NetworkPredictor
+from tailor.runtime.models.network_learner import NetworkLearner
 from tests.network.blocks import network, put
 from tests.places import shared_model
 

@@ -11,7 +11,8 @@ import pytest
 from tailor.kernels import SGD, Adam, Array
 from tailor.runtime.errors import MLFeatureError, MLUpdateError
 from tailor.runtime.format import NeuralNetworkBuilder, SgdParams, array_feature, image_feature
-from tailor.runtime.models.network import NetworkLearner, NetworkPredictor
+from tailor.runtime.models.network import NetworkPredictor
+from tailor.runtime.models.network_learner import NetworkLearner
 from tailor.runtime.network.portions import portions
 from tests.network.models import digits_builder, images, teach, weights
 

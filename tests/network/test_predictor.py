@@ -13,7 +13,7 @@ from tailor.kernels import Array
 from tailor.runtime import MLModel
 from tailor.runtime.errors import MLFeatureError, MLFormatError, MLModelError, MLUnsupportedError
 from tailor.runtime.format import NeuralNetworkBuilder, array_feature, image_feature, string_feature
-from tailor.runtime.models import network
+from tailor.runtime.models import lowered
 from tailor.runtime.models.network import NetworkPredictor
 from tailor.runtime.network import lower
 from tests.network.models import digits_builder, images
@@ -156,7 +156,7 @@ def test_several_threads_may_predict_at_once() -> None:
 
 
 def test_a_layer_that_cannot_be_run_is_named_when_something_is_predicted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(network, "lower", partial(lower, ops={}))
+    monkeypatch.setattr(lowered, "lower", partial(lower, ops={}))
     predictor = doubling(array_feature("x", (3,)), array_feature("y"))
     with pytest.raises(MLUnsupportedError, match="layer 'twice' of kind 'multiply' is not supported yet"):
         predictor.predict({"x": np.ones((1, 3))}, 1)

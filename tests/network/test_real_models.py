@@ -10,7 +10,8 @@ import pytest
 
 from tailor.kernels import SGD, Adam, Array
 from tailor.runtime.format import decode_weights, layers, load_model
-from tailor.runtime.models.network import NetworkLearner, NetworkPredictor
+from tailor.runtime.models.network import NetworkPredictor
+from tailor.runtime.models.network_learner import NetworkLearner
 from tests.places import shared_model
 
 FIRST_LOSSES = [2.4594, 2.3689, 2.3032, 2.2845, 2.2520]

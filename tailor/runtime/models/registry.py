@@ -17,7 +17,8 @@ from .generalized_linear import GLMClassifierPredictor, GLMRegressorPredictor
 from .imputer import ImputerPredictor
 from .linked import LinkedPredictor
 from .neighbors import NeighborsLearner, NeighborsPredictor
-from .network import NetworkLearner, NetworkPredictor
+from .network import NetworkPredictor
+from .network_learner import NetworkLearner
 from .origin import NOWHERE, Origin
 from .pipeline import LearnerBuilder, PipelineLearner, PipelinePredictor, PredictorBuilder
 from .private import PARTS, PrivatePredictor

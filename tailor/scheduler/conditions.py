@@ -1,0 +1,103 @@
+"""Conditions: what must hold around a job while it runs, and what of it does not."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import time
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """The machine at one moment. ``None``: it cannot be told, or there is none (a battery).
+
+    ``processor_use``, ``battery``  from 0 to 1. ``free_memory``  bytes. ``clock``  the local time of day.
+    """
+
+    external_power: bool | None = None
+    network: bool | None = None
+    processor_use: float | None = None
+    free_memory: int | None = None
+    battery: float | None = None
+    clock: time | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QuietHours:
+    """From ``begin`` up to ``end``, local time, in which nothing is to run; over midnight where the end is the earlier one."""
+
+    begin: time
+    end: time
+
+    def __post_init__(self) -> None:
+        if self.begin == self.end:
+            raise ValueError(f"quiet hours: expected an end that is not the beginning, got {self.begin} for both")
+
+    def hold(self, clock: time) -> bool:
+        """Whether ``clock`` lies in them."""
+        if self.begin < self.end:
+            return self.begin <= clock < self.end
+        return clock >= self.begin or clock < self.end
+
+
+@dataclass(frozen=True, slots=True)
+class Unmet:
+    """A condition that does not hold: its ``name``, what was ``expected``, what there is (``got``); ``str`` makes a sentence of it."""
+
+    name: str
+    expected: str
+    got: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: expected {self.expected}, got {self.got}"
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What must hold for a job to run; none by default.
+
+    A machine that cannot tell of its power supply or its battery has no battery, and so is on external power; a network
+    that cannot be told is there. Whatever else cannot be told does not hold. Raises ``ValueError`` for a bound that makes no sense.
+    """
+
+    external_power: bool = False
+    network: bool = False
+    most_processor_use: float | None = None
+    least_free_memory: int | None = None
+    least_battery: float | None = None
+    quiet_hours: tuple[QuietHours, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, most in (("most_processor_use", 1.0), ("least_battery", 1.0), ("least_free_memory", math.inf)):
+            bound = getattr(self, name)
+            if bound is not None and not 0 <= bound <= most:
+                raise ValueError(f"conditions: {name}: expected {'0 to 1' if most == 1 else '0 or more'}, got {bound!r}")
+        object.__setattr__(self, "quiet_hours", tuple(self.quiet_hours))
+
+    def unmet(self, around: Surroundings) -> tuple[Unmet, ...]:
+        """What does not hold in these surroundings."""
+        found = []
+        if self.external_power and around.external_power is False:
+            found.append(Unmet("external power", "the machine to be plugged in", "it runs on battery"))
+        if self.network and around.network is False:
+            found.append(Unmet("network", "a connection", "none"))
+        if self.most_processor_use is not None and not _known(around.processor_use) <= self.most_processor_use:
+            found.append(Unmet("idle processors", f"at most {self.most_processor_use:.0%} in use", _share(around.processor_use)))
+        if self.least_free_memory is not None and (around.free_memory is None or around.free_memory < self.least_free_memory):
+            got = "an amount that cannot be told" if around.free_memory is None else f"{around.free_memory:,} bytes"
+            found.append(Unmet("free memory", f"at least {self.least_free_memory:,} bytes", got))
+        if self.least_battery is not None and around.battery is not None and around.battery < self.least_battery:
+            found.append(Unmet("battery", f"at least {self.least_battery:.0%}", _share(around.battery)))
+        for hours in self.quiet_hours:
+            if around.clock is None or hours.hold(around.clock):
+                got = "a time that cannot be told" if around.clock is None else f"{around.clock:%H:%M}"
+                found.append(Unmet("quiet hours", f"a time outside {hours.begin:%H:%M} to {hours.end:%H:%M}", got))
+        return tuple(found)
+
+
+def _known(use: float | None) -> float:
+    return math.inf if use is None else use
+
+
+def _share(part: float | None) -> str:
+    return "a share that cannot be told" if part is None else f"{part:.0%}"

@@ -1,0 +1,80 @@
+"""A job: what the decisions know of a piece of work. Plain records; what the work is, nobody here asks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from .budget import Budget
+from .conditions import Conditions
+
+
+class Priority(IntEnum):
+    """How urgent a job is; a higher one always goes first. The classes are those of Apple's quality of service."""
+
+    BACKGROUND = 0
+    UTILITY = 1
+    USER_INITIATED = 2
+    USER_INTERACTIVE = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A piece of work that waits for its turns, step by step.
+
+    ``identifier``  names it; unique among the jobs of a scheduler.
+    ``priority``, ``deadline`` (seconds on the scheduler's clock), then who came first: the order in which jobs go.
+    ``share``       whose time it takes (a user, a tag): among equally urgent jobs, whoever has had least of it goes first.
+    ``tags``        what limits are counted by.
+    ``lanes``       the kinds of lanes that it may run on, the preferred one first.
+    ``after``       identifiers of jobs that must have finished before it begins.
+    ``not_before``  the earliest time on the scheduler's clock.
+    ``conditions``  what must hold around it while it runs, ``budget`` what it may use.
+    ``model``       what its cost is learned by, together with the lane; jobs of one model cost alike.
+
+    Raises ``ValueError`` for a field that makes no sense.
+    """
+
+    identifier: str
+    priority: Priority = Priority.UTILITY
+    deadline: float = math.inf
+    share: str = ""
+    tags: frozenset[str] = frozenset()
+    lanes: tuple[str, ...] = ("cpu",)
+    after: frozenset[str] = frozenset()
+    not_before: float = -math.inf
+    conditions: Conditions = field(default_factory=Conditions)
+    budget: Budget = field(default_factory=Budget)
+    model: str = ""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.identifier, str) or not self.identifier:
+            raise ValueError(f"job: expected an identifier that is a non-empty string, got {self.identifier!r}")
+        object.__setattr__(self, "priority", _priority(self.identifier, self.priority))
+        for name in ("deadline", "not_before"):
+            if math.isnan(getattr(self, name)):
+                raise ValueError(f"job {self.identifier!r}: {name}: expected seconds on the scheduler's clock, got nan")
+        for name in ("tags", "after", "lanes"):
+            object.__setattr__(self, name, _names(self.identifier, name, getattr(self, name)))
+        if not self.lanes:
+            raise ValueError(f"job {self.identifier!r}: lanes: expected at least one kind of lane, got none")
+        if self.identifier in self.after:
+            raise ValueError(f"job {self.identifier!r}: after: expected other jobs, got the job itself")
+
+
+def _priority(identifier: str, given: int) -> Priority:
+    try:
+        return Priority(given)
+    except ValueError:
+        known = ", ".join(Priority.__members__)
+        raise ValueError(f"job {identifier!r}: priority: expected one of {known}, got {given!r}") from None
+
+
+def _names(identifier: str, field: str, given: Iterable[str]) -> frozenset[str] | tuple[str, ...]:
+    """``given`` as its field keeps it; a string by itself would be taken for its letters."""
+    names = given if isinstance(given, str) else tuple(given)
+    if isinstance(names, str) or not all(isinstance(name, str) and name for name in names):
+        raise ValueError(f"job {identifier!r}: {field}: expected non-empty strings, got {given!r}")
+    return names if field == "lanes" else frozenset(names)

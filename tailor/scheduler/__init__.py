@@ -6,9 +6,22 @@ from .cost import Costs, Estimate
 from .job import Job, Priority
 from .lane import Lane, ThreadLane
 from .queue import Queue
+from .requests import (
+    BGAppRefreshTaskRequest,
+    BGProcessingTaskRequest,
+    BGTaskRequest,
+    BGTaskSchedulerError,
+    BGTaskSchedulerErrorCode,
+    PendingRequests,
+)
 
 __all__ = [
     "Allowance",
+    "BGAppRefreshTaskRequest",
+    "BGProcessingTaskRequest",
+    "BGTaskRequest",
+    "BGTaskSchedulerError",
+    "BGTaskSchedulerErrorCode",
     "Budget",
     "Conditions",
     "Costs",
@@ -16,6 +29,7 @@ __all__ = [
     "Estimate",
     "Job",
     "Lane",
+    "PendingRequests",
     "Priority",
     "Queue",
     "QuietHours",

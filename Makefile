@@ -16,7 +16,14 @@ ROUNDS ?=
 SEED ?= 0
 ONLY ?=
 
-.PHONY: help demo test lint bench fuzz conformance clean
+# make faults KILLS=20
+KILLS ?= 200
+
+# The digits and the updatable model of make federated
+MODELS ?= ../shared/models
+FEDERATED := build/federated
+
+.PHONY: help demo test lint bench fuzz faults conformance federated clean
 
 help:
 	@echo "make demo         teach a drawing classifier new digits, from an empty machine (under a minute once installed)"
@@ -24,7 +31,9 @@ help:
 	@echo "make lint         ruff, mypy --strict, import contracts"
 	@echo "make bench        every program in benchmarks/"
 	@echo "make fuzz         spoils small models and runs them, for a minute (SECONDS=, ROUNDS=, SEED=, ONLY=)"
+	@echo "make faults       kills trainings with SIGKILL at random moments and takes them up again (KILLS=200, SEED=)"
 	@echo "make conformance  coremltools' own tests with tailor behind them (SUITES=, SAMPLE=, ARGS=)"
+	@echo "make federated    the Flower example and its test, in an environment of its own"
 	@echo "make clean        what the commands above made, the environment too"
 
 demo: $(VENV)/demo.stamp
@@ -43,6 +52,9 @@ bench: $(VENV)/peers.stamp
 
 fuzz: $(VENV)/test.stamp
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(ROUNDS:%=--rounds %) --seed $(SEED) --only '$(ONLY)'
+
+faults: $(VENV)/test.stamp
+	$(BIN)/python -m tests.faults --kills $(KILLS) --seed $(SEED)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -82,6 +94,16 @@ $(CONFORMANCE)/venv/installed.stamp: $(HARNESS)/requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(CONFORMANCE)/venv
 	$(CONFORMANCE)/venv/bin/python -m pip install --quiet --disable-pip-version-check -r "$(HARNESS)/requirements.txt"
 	$(CONFORMANCE)/venv/bin/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+# Flower holds typer, rich and protobuf to older versions than the other tests are run with.
+federated: $(FEDERATED)/installed.stamp
+	$(FEDERATED)/venv/bin/python -m pytest tests/test_federated.py
+	@if [ -d "$(MODELS)" ]; then $(FEDERATED)/venv/bin/python examples/federated_flower.py $(MODELS)/MNIST_Model.mlmodel $(MODELS)/mnist_test_10k.npz; fi
+
+$(FEDERATED)/installed.stamp: pyproject.toml
+	$(PYTHON) -m venv $(FEDERATED)/venv
+	$(FEDERATED)/venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[federated,test]'
 	@touch $@
 
 clean:

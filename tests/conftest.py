@@ -1,4 +1,4 @@
-"""Async tests run on asyncio and on trio; PyTorch, for those that compare with it."""
+"""Async tests run on asyncio and on trio; PyTorch, for those that compare with it; more of Hypothesis, for those who have the time."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("thorough", max_examples=5000)  # pytest --hypothesis-profile thorough
 
 
 @pytest.fixture(params=["asyncio", "trio"])

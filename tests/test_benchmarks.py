@@ -27,8 +27,21 @@ SMALLEST: list[tuple[str, list[str], list[str], list[str]]] = [
         [],
         ["| reading the file |", "| tailor |", "| tailor, and a prediction |"],
     ),
+    ("checkpoint.py", ["--turns", "1", "--images", "32", "--threads", "1"], ["torch"], ["| 1 |"]),
+    (
+        "frozen_head.py",
+        ["--images", "10", "--epochs", "1", "--rounds", "1", "--threads", "1"],
+        ["torch", "coremltools"],
+        ["| tailor |", "| PyTorch, features kept by hand |", "| PyTorch, plain |"],
+    ),
+    ("update_memory.py", ["--images", "128", "--threads", "1"], ["torch"], ["| all learns |", "| the head learns, kept in a file |"]),
     ("update_epoch.py", ["--epochs", "1", "--images", "32", "--threads", "1"], ["torch"], ["| 1 |"]),
-    ("neighbors.py", ["--seconds", "0", "--shrink", "50"], ["sklearn"], ["| 1000 queries", "| 100 samples more"]),
+    (
+        "neighbors.py",
+        ["--seconds", "0", "--shrink", "50"],
+        ["sklearn"],
+        ["| 1000 queries", "| 100 samples more", "| an update with 100 more", "| 100 updates"],
+    ),
     (
         "trees.py",
         ["--trees", "3", "--rows", "20", "--seconds", "0"],

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tailor.kernels import OPS, Op
 from tailor.runtime.format.schema.network_pb2 import NeuralNetworkLayer
+from tailor.runtime.models.updatable import UPDATABLE_KINDS
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "layers.md"
 
@@ -19,13 +20,16 @@ ENGINE = {
 }
 """Kinds that the network engine runs itself, without a row in the op table."""
 
+WEIGHTS = ("WeightParams", "LSTMWeightParams")
+
 HEAD = """# The layers
 
 Every kind of layer that a Core ML neural network may have, in the order of the format, and what this version does with it.
 *Gradient*: layers that learn may come before it, and learn through it; the others are flat almost everywhere, and nothing comes back
 through them. Through branches and loops gradients go back along the blocks that ran. *Together*: the examples of a batch are computed at
 once; elsewhere one by one, because the size of the answer depends on values, because numbers are drawn, or because blocks run for each.
-What needs no input is computed once for all.
+What needs no input is computed once for all. *Learns*: whose parameters an update can train: `Core ML` where Core ML can too, `tailor`
+where only tailor can, [when it is asked to](updates.md#more-than-core-ml-trains).
 
 A layer that is not supported does not keep a model from loading; predicting what depends on it raises `MLUnsupportedError`, which names
 the layer.
@@ -44,21 +48,31 @@ def kinds() -> list[str]:
     return [*found[:at], *functions, *found[at + 1 :]]
 
 
+def learns(kind: str) -> str:
+    """Who trains layers of this kind; nobody those without weights."""
+    fields = NeuralNetworkLayer.DESCRIPTOR.fields_by_name
+    function = kind.removeprefix("activation.")
+    message = (fields["activation"].message_type.fields_by_name if function != kind else fields)[function].message_type
+    if not any(field.message_type is not None and field.message_type.name in WEIGHTS for field in message.fields):
+        return ""
+    return "Core ML" if kind in UPDATABLE_KINDS else "tailor"
+
+
 def row(kind: str, op: Op | None) -> str:
     if kind in ENGINE:
-        return f"| `{kind}` | engine | | | {ENGINE[kind]} |"
+        return f"| `{kind}` | engine | | | | {ENGINE[kind]} |"
     if op is None:
-        return f"| `{kind}` | no | | | |"
+        return f"| `{kind}` | no | | | | |"
     notes = [note for note, holds in (("draws random numbers", op.draws),) if holds]
     gradient, together = ("yes" if holds else "no" for holds in (op.backward is not None, op.batched is not None and not op.draws))
-    return f"| `{kind}` | yes | {gradient} | {together} | {', '.join(notes)} |"
+    return f"| `{kind}` | yes | {gradient} | {together} | {learns(kind)} | {', '.join(notes)} |"
 
 
 def page() -> str:
     rows = "\n".join(row(kind, OPS.get(kind)) for kind in kinds())
     runs = sum(kind in OPS or kind in ENGINE for kind in kinds())
     count = f"{runs} of {len(kinds())} rows run: 157 kinds of layers, and the 13 functions of the kind `activation`."
-    return f"{HEAD}\n{count}\n\n| layer | supported | gradient | together | |\n|---|---|---|---|---|\n{rows}\n"
+    return f"{HEAD}\n{count}\n\n| layer | supported | gradient | together | learns | |\n|---|---|---|---|---|---|\n{rows}\n"
 
 
 def test_the_format_has_158_kinds_of_layers_and_13_activations() -> None:

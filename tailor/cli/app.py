@@ -10,8 +10,12 @@ from typing import Annotated
 
 import typer
 
+from .check import check
 from .codegen import codegen
+from .doctor import doctor
+from .explain import explain
 from .failures import ExitCode, report
+from .forget import forget
 from .inspect import inspect
 from .predict import predict
 from .profile import profile
@@ -28,7 +32,7 @@ With --json results are JSON, and an error is {"error": {...}} on stderr.
 """
 
 app = typer.Typer(name="tailor", help=ABOUT, pretty_exceptions_enable=False, rich_markup_mode=None)
-for command in (inspect, predict, profile, update, snapshot, restore, codegen):
+for command in (inspect, predict, explain, profile, update, forget, snapshot, restore, doctor, check, codegen):
     app.command()(command)
 
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from enum import IntEnum
+from importlib import import_module
+from typing import Any
 
 import typer
 
 from tailor import MLModelError
+
+# Before typer 0.29 these were the errors of click, on which it was built; Flower needs such an old one.
+WrongCommand: Any = typer.TyperException if hasattr(typer, "TyperException") else import_module("click").ClickException
 
 
 class ExitCode(IntEnum):
@@ -35,7 +40,7 @@ def report(error: BaseException, as_json: bool) -> ExitCode:
 
 def _explained(error: BaseException) -> tuple[ExitCode, str, str, int | None]:
     """Exit code, kind, message, and Core ML's number for the kind of failure where it has one."""
-    if isinstance(error, typer.TyperException):
+    if isinstance(error, WrongCommand):
         usage = error.exit_code == ExitCode.USAGE
         return ExitCode(error.exit_code), "usage" if usage else type(error).__name__, error.format_message() + _hint(error), None
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):
@@ -53,7 +58,7 @@ def _explained(error: BaseException) -> tuple[ExitCode, str, str, int | None]:
     return ExitCode.FAILED, type(error).__name__, unexpected, None
 
 
-def _hint(error: typer.TyperException) -> str:
+def _hint(error: BaseException) -> str:
     """Where to read on, after a mistake in the command line."""
     context = getattr(error, "ctx", None)
     return f"\nTry '{context.command_path} --help'." if context is not None else ""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
 
 from rich import progress as bars
 
-from tailor import MLMetricKey, MLParameterKey, MLUpdateContext, MLUpdateProgressEvent
+from tailor import Checkpoint, MLMetricKey, MLParameterKey, MLUpdateContext, MLUpdateProgressEvent
 
 from . import terminal
 
@@ -54,6 +55,13 @@ class Progress:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._bar is not None:
             self._bar.stop()
+
+    def resumed(self, checkpoint: Checkpoint, path: Path) -> None:
+        """Says where an update goes on that was begun before; called before it does."""
+        epoch, cursor = int(str(checkpoint.progress["epoch"])), checkpoint.progress["cursor"]
+        self.epochs = epoch
+        if not self._quiet:
+            self._console.print(f"going on from {path}: epoch {epoch + 1}, after {cursor} of its examples", markup=False, soft_wrap=True)
 
     def show(self, context: MLUpdateContext) -> None:
         """The progress handler."""

@@ -30,10 +30,14 @@ class Optimizer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SGD:
-    """Gradient descent with momentum: v = momentum * v - learning_rate * g; w = w + v."""
+    """Gradient descent with momentum: v = momentum * v - learning_rate * g; w = w + v.
+
+    ``weight_decay`` is that of a penalty weight_decay / 2 * |w|² in the loss: g + weight_decay * w takes the place of g.
+    """
 
     learning_rate: float
     momentum: float = 0.0
+    weight_decay: float = 0.0
 
     def init(self, parameters: Mapping[str, Array]) -> dict[str, Array]:
         """One velocity a parameter, zero: ``<parameter>/velocity``; none without momentum."""
@@ -46,24 +50,30 @@ class SGD:
         for name, g in gradients.items():
             w = _flat(name, parameters[name], g)
             number = w.dtype.type
+            slope = plain(g).reshape(-1)
+            if self.weight_decay:
+                slope = slope + number(self.weight_decay) * w
             if self.momentum == 0.0:
-                _descend(w, plain(g).reshape(-1), number(self.learning_rate))
+                _descend(w, slope, number(self.learning_rate))
             else:
                 v = _flat(f"{name}/velocity", slots[f"{name}/velocity"], g)
-                _roll(w, plain(g).reshape(-1), v, number(self.learning_rate), number(self.momentum))
+                _roll(w, slope, v, number(self.learning_rate), number(self.momentum))
 
 
 @dataclass(frozen=True, slots=True)
 class Adam:
     """Adam: Kingma and Ba, "Adam: a method for stochastic optimization", 2015, algorithm 1.
 
-    Both moments are corrected for their beginning at zero; epsilon is outside the square root.
+    Both moments are corrected for their beginning at zero; epsilon is outside the square root. ``weight_decay`` is decoupled
+    from the moments (Loshchilov and Hutter, "Decoupled weight decay regularization", 2019): w is first made smaller by
+    learning_rate * weight_decay * w.
     """
 
     learning_rate: float
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
+    weight_decay: float = 0.0
 
     def init(self, parameters: Mapping[str, Array]) -> dict[str, Array]:
         """Two moments a parameter, zero: ``<parameter>/mean`` and ``<parameter>/square``."""
@@ -79,6 +89,8 @@ class Adam:
         for name, g in gradients.items():
             w = _flat(name, parameters[name], g)
             m, v = (_flat(f"{name}/{slot}", slots[f"{name}/{slot}"], g) for slot in ("mean", "square"))
+            if self.weight_decay:
+                w *= w.dtype.type(1.0 - self.learning_rate * self.weight_decay)
             _adapt(w, plain(g).reshape(-1), m, v, *map(w.dtype.type, numbers))
 
 

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from .atomic import Files, write_atomically
 from .changes import apply_changes, changes_between
+from .checkpoint import Checkpoint
 from .decode import Value, decode
 from .encode import Chunk, encode
 from .errors import RecordError, RecordVersionError
-from .files import parse_snapshot, read_snapshot, snapshot_bytes, snapshot_chunks, snapshot_hash, write_snapshot
+from .files import (
+    checkpoint_bytes,
+    parse_checkpoint,
+    parse_snapshot,
+    read_checkpoint,
+    read_snapshot,
+    snapshot_bytes,
+    snapshot_chunks,
+    snapshot_hash,
+    write_checkpoint,
+    write_snapshot,
+)
 from .limits import LIMITS, Limits
 from .snapshot import AppendRows, Change, Content, DeltaSnapshot, FullSnapshot, Metadata, Plain, SetValue, Snapshot
 
@@ -15,6 +27,7 @@ __all__ = [
     "LIMITS",
     "AppendRows",
     "Change",
+    "Checkpoint",
     "Chunk",
     "Content",
     "DeltaSnapshot",
@@ -30,13 +43,17 @@ __all__ = [
     "Value",
     "apply_changes",
     "changes_between",
+    "checkpoint_bytes",
     "decode",
     "encode",
+    "parse_checkpoint",
     "parse_snapshot",
+    "read_checkpoint",
     "read_snapshot",
     "snapshot_bytes",
     "snapshot_chunks",
     "snapshot_hash",
     "write_atomically",
+    "write_checkpoint",
     "write_snapshot",
 ]

@@ -1,42 +1,48 @@
-"""Snapshots to and from the plain map that is their payload, one reader a format (``FORMAT.md`` sections 3 and 4)."""
+"""Records to and from the plain map that is their payload, one reader a format (``FORMAT.md`` sections 3 to 5)."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
+from .checkpoint import Checkpoint
 from .decode import Value
 from .errors import RecordError, RecordVersionError, brief, path_of
 from .snapshot import AppendRows, Change, Content, DeltaSnapshot, FullSnapshot, Metadata, Plain, SetValue, Snapshot
 
-FORMAT = 1
+Record: TypeAlias = Snapshot | Checkpoint
+
+SNAPSHOT_FORMAT = 1
+CHECKPOINT_FORMAT = 2
 TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 TYPES = {str: "a string", int: "an integer", dict: "a map", memoryview: "bytes"}
 
 
-def to_value(snapshot: Snapshot) -> dict[str, object]:
+def to_value(record: Record) -> dict[str, object]:
     """The payload's map: what ``encode`` takes."""
-    value: dict[str, object] = {"format": FORMAT, "metadata": _metadata_map(snapshot.metadata)}
-    if snapshot.base is not None:
-        value["base"] = snapshot.base
-    match snapshot:
+    value: dict[str, object] = {"format": SNAPSHOT_FORMAT, "metadata": _metadata_map(record.metadata)}
+    if record.base is not None:
+        value["base"] = record.base
+    match record:
         case FullSnapshot():
-            value |= {"kind": "full", "whole": snapshot.whole}
+            value |= {"kind": "full", "whole": record.whole}
         case DeltaSnapshot():
-            value |= {"kind": "delta", "values": {name: _change_map(change) for name, change in snapshot.values.items()}}
+            value |= {"kind": "delta", "values": {name: _change_map(change) for name, change in record.values.items()}}
+        case Checkpoint():
+            value |= {"format": CHECKPOINT_FORMAT, "kind": "checkpoint", "progress": record.progress, "values": record.values}
     return value
 
 
-def from_value(value: Value) -> Snapshot:
-    """The snapshot in a payload's map, as ``decode`` gives it. Raises ``RecordError`` with the field's path."""
+def from_value(value: Value) -> Record:
+    """The record in a payload's map, as ``decode`` gives it. Raises ``RecordError`` with the field's path."""
     if not isinstance(value, dict):
         raise RecordError("the record", "a map", brief(value))
     number = _field(value, "format", int)
     reader = READERS.get(number)
     if reader is None:
-        raise RecordVersionError("format", f"1 to {FORMAT}", f"{number}, which this tailor does not know")
+        raise RecordVersionError("format", f"1 to {max(READERS)}", f"{number}, which this tailor does not know")
     return reader(value)
 
 
@@ -56,8 +62,17 @@ def _read_1(value: dict[str, Value]) -> Snapshot:
             raise RecordError("kind", "'delta' or 'full'", brief(kind))
 
 
+def _read_2(value: dict[str, Value]) -> Checkpoint:
+    kind = _field(value, "kind", str)
+    if kind != "checkpoint":
+        raise RecordError("kind", "'checkpoint'", brief(kind))
+    _keys(value, {"base", "format", "kind", "metadata", "progress", "values"})
+    metadata = _read_metadata(_field(value, "metadata", dict))
+    return Checkpoint(metadata, _field(value, "base", str), _field(value, "progress", dict), _field(value, "values", dict))
+
+
 # Formats are only ever added here: every file that was written stays readable.
-READERS: Mapping[int, Callable[[dict[str, Value]], Snapshot]] = {1: _read_1}
+READERS: Mapping[int, Callable[[dict[str, Value]], Record]] = {1: _read_1, 2: _read_2}
 
 
 def _metadata_map(metadata: Metadata) -> dict[str, Plain]:

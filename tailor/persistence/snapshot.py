@@ -112,11 +112,11 @@ class FullSnapshot:
     base: str | None = None
 
     def __post_init__(self) -> None:
-        _check_metadata(self.metadata)
+        check_metadata(self.metadata)
         if not isinstance(self.whole, bytes | memoryview):
             raise RecordError("whole", "bytes", brief(self.whole))
         if self.base is not None:
-            _check_hash(self.base)
+            check_hash(self.base)
 
     def __repr__(self) -> str:
         return f"FullSnapshot({self.metadata}, {brief(self.whole)}, base={self.base!r})"
@@ -131,8 +131,8 @@ class DeltaSnapshot:
     values: Mapping[str, Change]
 
     def __post_init__(self) -> None:
-        _check_metadata(self.metadata)
-        _check_hash(self.base)
+        check_metadata(self.metadata)
+        check_hash(self.base)
         object.__setattr__(self, "values", dict(self.values))
         for name, change in self.values.items():
             if not isinstance(name, str) or not name:
@@ -196,11 +196,13 @@ def plain(value: object, path: list[str | int]) -> Plain:
             raise RecordError(path_of(path), "None, bool, int, float, str, list or map", brief(value))
 
 
-def _check_metadata(metadata: object) -> None:
+def check_metadata(metadata: object) -> None:
+    """Raises ``RecordError`` for anything but ``Metadata``."""
     if not isinstance(metadata, Metadata):
         raise RecordError("metadata", "Metadata", brief(metadata))
 
 
-def _check_hash(base: object) -> None:
+def check_hash(base: object) -> None:
+    """Raises ``RecordError`` for anything but a hash."""
     if not isinstance(base, str) or not HASH.fullmatch(base):
         raise RecordError("base", "a SHA-256 of 64 lower-case hex digits", brief(base))

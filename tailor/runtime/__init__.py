@@ -1,8 +1,9 @@
 """The roof: models, values, tasks, updates, the network engine and the Core ML file format."""
 
-from tailor.persistence import Snapshot
+from tailor.persistence import Checkpoint, Snapshot
 
 from .background import Runtime
+from .check import Check, check_update
 from .configuration import MLComputeUnits, MLModelConfiguration
 from .conversion import convert
 from .custom import MLCustomLayer, register_custom_layer
@@ -15,7 +16,9 @@ from .description import (
     MLMultiArrayConstraint,
     MLSequenceConstraint,
 )
+from .doctor import MLFinding, MLFindingSeverity, MLRepair, MLRepairReport, MLTrainability, MLTrainableLayer
 from .errors import (
+    MLCheckpointError,
     MLCustomLayerError,
     MLCustomModelError,
     MLFeatureError,
@@ -31,14 +34,29 @@ from .errors import (
     MLUpdateError,
 )
 from .model import MLLayer, MLModel
+from .neighbors import MLExample, MLNeighbor
+from .options import MLLearningRateSchedule, MLTrainingOptions
 from .parameters import MLParameterDescription, MLParameterKey
 from .snapshots import read_snapshot, restore_snapshot, take_snapshot, write_snapshot
 from .task import MLTask, MLTaskState
-from .update import MLMetricKey, MLUpdateContext, MLUpdateProgressEvent, MLUpdateProgressHandlers, MLUpdateTask
+from .update import (
+    MLCheckpoints,
+    MLGuardScores,
+    MLMetricKey,
+    MLUpdateContext,
+    MLUpdateGuard,
+    MLUpdateProgressEvent,
+    MLUpdateProgressHandlers,
+    MLUpdateTask,
+    MLUpdateVerdict,
+    read_checkpoint,
+    write_checkpoint,
+)
 from .values import (
     MLArrayBatchProvider,
     MLBatchProvider,
     MLDictionaryFeatureProvider,
+    MLExampleOrigin,
     MLFeatureProvider,
     MLFeatureType,
     MLFeatureValue,
@@ -49,8 +67,12 @@ from .values import (
 )
 
 __all__ = [
+    "Check",
+    "Checkpoint",
     "MLArrayBatchProvider",
     "MLBatchProvider",
+    "MLCheckpointError",
+    "MLCheckpoints",
     "MLComputeUnits",
     "MLCustomLayer",
     "MLCustomLayerError",
@@ -58,16 +80,22 @@ __all__ = [
     "MLCustomModelError",
     "MLDictionaryConstraint",
     "MLDictionaryFeatureProvider",
+    "MLExample",
+    "MLExampleOrigin",
     "MLFeatureDescription",
     "MLFeatureError",
     "MLFeatureProvider",
     "MLFeatureType",
     "MLFeatureValue",
+    "MLFinding",
+    "MLFindingSeverity",
     "MLFormatError",
+    "MLGuardScores",
     "MLImageConstraint",
     "MLImageCropAndScale",
     "MLImageOption",
     "MLLayer",
+    "MLLearningRateSchedule",
     "MLMetricKey",
     "MLModel",
     "MLModelConfiguration",
@@ -77,30 +105,41 @@ __all__ = [
     "MLMultiArray",
     "MLMultiArrayConstraint",
     "MLMultiArrayDataType",
+    "MLNeighbor",
     "MLParameterDescription",
     "MLParameterError",
     "MLParameterKey",
     "MLPredictionCancelledError",
+    "MLRepair",
+    "MLRepairReport",
     "MLSequenceConstraint",
     "MLSnapshotError",
     "MLTask",
     "MLTaskCancelledError",
     "MLTaskState",
     "MLTaskStateError",
+    "MLTrainability",
+    "MLTrainableLayer",
+    "MLTrainingOptions",
     "MLUnsupportedError",
     "MLUpdateContext",
     "MLUpdateError",
+    "MLUpdateGuard",
     "MLUpdateProgressEvent",
     "MLUpdateProgressHandlers",
     "MLUpdateTask",
+    "MLUpdateVerdict",
     "Runtime",
     "Snapshot",
+    "check_update",
     "convert",
+    "read_checkpoint",
     "read_snapshot",
     "register_custom_layer",
     "register_custom_model",
     "register_model_provider",
     "restore_snapshot",
     "take_snapshot",
+    "write_checkpoint",
     "write_snapshot",
 ]

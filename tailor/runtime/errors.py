@@ -64,6 +64,12 @@ class MLSnapshotError(MLModelError):
     code = MLModelErrorCode.IO
 
 
+class MLCheckpointError(MLModelError):
+    """A checkpoint cannot be read, written, or is one of another model, other training data or other parameters."""
+
+    code = MLModelErrorCode.IO
+
+
 class MLFeatureError(MLModelError):
     """A feature is missing, or has the wrong type, shape or value; the message names it."""
 

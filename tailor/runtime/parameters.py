@@ -8,19 +8,21 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 from .errors import MLParameterError
 
 ParameterValue: TypeAlias = int | float | bool | str
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class MLParameterKey:
     """Names a parameter, optionally narrowed to a layer, to a model inside a pipeline, or to both.
 
-    ``MLParameterKey.WEIGHTS.scoped("dense").scoped("model1")`` prints as ``model1.dense.weights``: each call puts one
-    more scope in front.
+    ``MLParameterKey.BIASES.scoped("model1").scoped("dense")`` prints as ``model1.dense.biases``: from the outside in, as in Core
+    ML. Where a layer's numbers are meant, a name may be that of any field of the layer with weights: ``MLParameterKey("gamma", "norm")``.
     """
 
     name: str
@@ -42,14 +44,19 @@ class MLParameterKey:
     LINKED_MODEL_SEARCH_PATH: ClassVar[MLParameterKey]
 
     def scoped(self, to: str) -> MLParameterKey:
-        """This key, narrowed to the layer or model named ``to``."""
-        return MLParameterKey(self.name, f"{to}.{self.scope}" if self.scope else to)
+        """This key, narrowed to the layer or model named ``to``, which is inside what it is narrowed to already."""
+        return MLParameterKey(self.name, f"{self.scope}.{to}" if self.scope else to)
+
+    @property
+    def is_of_layer(self) -> bool:
+        """Whether it names numbers of a layer, such as its weights, and not a single value."""
+        return self.name in ("weights", "biases") or (bool(self.scope) and self.name not in _NAMES)
 
     @classmethod
     def parse(cls, text: str) -> MLParameterKey:
-        """The key that prints as ``text``; raises ``MLParameterError`` where the name is not one of Core ML's."""
+        """The key that prints as ``text``; raises ``MLParameterError`` where it has no scope and the name is not one of Core ML's."""
         scope, _, name = text.rpartition(".")
-        if name not in _NAMES:
+        if name not in _NAMES and not (scope and name):
             raise MLParameterError(f"parameter {text!r}: expected one of {', '.join(_NAMES)}, with scopes in front, got {name!r}")
         return cls(name, scope)
 
@@ -234,23 +241,45 @@ def check_parameters(spec: Any, given: Mapping[MLParameterKey, object]) -> dict[
     Raises ``MLParameterError`` for a key that the model does not have and for a value that it does not allow.
     """
     described = parameter_descriptions(spec)
-    scopes = {(f"{scope}.{own.key.name}" if scope else own.key.name): own.key.name for scope, own in _everywhere(spec, "")}
     checked: dict[MLParameterKey, ParameterValue] = {}
     if not isinstance(given, Mapping):
         raise MLParameterError(f"parameters: expected a mapping from MLParameterKey to a value, got {type(given).__name__}")
     for key, value in given.items():
-        if not isinstance(key, MLParameterKey):
-            raise MLParameterError(f"parameters: expected keys of type MLParameterKey, got {key!r}")
-        listed = key
-        if listed not in described and str(key) in scopes:
-            listed = MLParameterKey(key.name)
-        if listed not in described:
-            known = ", ".join(map(str, described)) or "none"
-            raise MLParameterError(f"parameter {key}: the model does not have it; it has: {known}")
+        listed = _listed(spec, described, key)
         if listed in checked:
             raise MLParameterError(f"parameter {key}: expected one value, got two under different scopes")
         checked[listed] = described[listed].check(value)
     return checked
+
+
+def parameter_description(spec: Any, key: MLParameterKey) -> MLParameterDescription:
+    """What a model says of the parameter ``key``. Raises ``MLParameterError`` where it does not have it."""
+    described = parameter_descriptions(spec)
+    return described[_listed(spec, described, key)]
+
+
+def apart(given: Mapping[MLParameterKey, T]) -> tuple[dict[MLParameterKey, T], dict[MLParameterKey, T]]:
+    """Those of ``given`` that are numbers of layers, and the others, which are single values; ``MLParameterError`` for no mapping."""
+    if not isinstance(given, Mapping):
+        raise MLParameterError(f"parameters: expected a mapping from MLParameterKey to a value, got {type(given).__name__}")
+    of_layers = {key: value for key, value in given.items() if isinstance(key, MLParameterKey) and key.is_of_layer}
+    return of_layers, {key: value for key, value in given.items() if key not in of_layers}
+
+
+def _listed(spec: Any, described: Mapping[MLParameterKey, MLParameterDescription], key: MLParameterKey) -> MLParameterKey:
+    """``key`` as ``parameter_descriptions`` has it."""
+    if not isinstance(key, MLParameterKey):
+        raise MLParameterError(f"parameters: expected keys of type MLParameterKey, got {key!r}")
+    if key in described:
+        return key
+    bare = MLParameterKey(key.name)
+    scopes = {(f"{scope}.{own.key.name}" if scope else own.key.name) for scope, own in _everywhere(spec, "")}
+    if str(key) in scopes and bare in described:
+        return bare
+    if key.is_of_layer:
+        raise MLParameterError(f"parameter {key}: expected a single value, got numbers of a layer, which are set before an update is made")
+    known = ", ".join(map(str, described)) or "none"
+    raise MLParameterError(f"parameter {key}: the model does not have it; it has: {known}")
 
 
 def check_adjustable(given: Mapping[MLParameterKey, object]) -> None:

@@ -9,19 +9,25 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import ParamSpec, TypeVar
 
 from tailor import persistence
-from tailor.persistence import DeltaSnapshot, FullSnapshot, Metadata, RecordError, Snapshot, apply_changes, changes_between
+from tailor.persistence import DeltaSnapshot, FullSnapshot, Metadata, Plain, RecordError, Snapshot, apply_changes, changes_between
 
 from .errors import MLFormatError, MLSnapshotError
 from .format import load_model, read_contents, write_contents
 from .model import MLModel
+from .producer import producer
 from .update import MLUpdateContext
 
 # What the restored model's canonical bytes must hash to: kept with the metadata, checked after the changes are made.
 RESULT = "model_hash"
+
+# What the guard of an update decided, and by which numbers.
+GUARD = "guard"
+
+# What an update did that Core ML does not know of.
+TRAINING = "training"
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -30,8 +36,9 @@ T = TypeVar("T")
 def take_snapshot(model: MLModel | MLUpdateContext, base: MLModel | str | os.PathLike[str] | None = None) -> Snapshot:
     """A snapshot of ``model``: what changed against ``base``, or all of it where no base is given.
 
-    Of an update's context, the metrics and parameters are kept too. Raises ``MLSnapshotError`` where the model differs
-    from the base in more than weights, examples and labels: only a full snapshot can hold it then.
+    Of an update's context, the metrics, the parameters, what it trained and how, and the guard's verdict are kept too. Raises
+    ``MLSnapshotError`` where the model differs from the base in more than weights, examples and labels: only a full snapshot
+    can hold it then.
     """
     return _at_the_door(_take, model, base)
 
@@ -58,17 +65,22 @@ def write_snapshot(path: str | os.PathLike[str], snapshot: Snapshot) -> None:
 def _take(model: MLModel | MLUpdateContext, base: MLModel | str | os.PathLike[str] | None) -> Snapshot:
     metrics: dict[str, float | int] = {}
     parameters: dict[str, float | int | str | bool] = {}
+    told: dict[str, Plain] = {}
     if isinstance(model, MLUpdateContext):
         metrics = {key.value: value for key, value in model.metrics.items()}
         parameters = {str(key): value for key, value in model.parameters.items()}
+        if model.verdict is not None:
+            told[GUARD] = model.verdict.as_dict()
+        if model.training:
+            told[TRAINING] = dict(model.training)
         model = model.model
     metadata = Metadata(
         created_at=datetime.now(UTC),
         model=model.name,
-        producer=f"tailor {_version()}",
+        producer=producer(),
         parameters=parameters,
         metrics=metrics,
-        extra={RESULT: model.content_hash},
+        extra={RESULT: model.content_hash, **told},
     )
     if base is None:
         return FullSnapshot(metadata, model.to_bytes())
@@ -116,13 +128,6 @@ def _both_named(who: str) -> Iterator[None]:
 
 def _loaded(base: MLModel | str | os.PathLike[str]) -> MLModel:
     return base if isinstance(base, MLModel) else MLModel(base)
-
-
-def _version() -> str:
-    try:
-        return version("tailor")
-    except PackageNotFoundError:
-        return "uninstalled"
 
 
 def _at_the_door(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

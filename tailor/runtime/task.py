@@ -41,6 +41,8 @@ class Signal(Enum):
     """What can happen to a task."""
 
     RESUME = auto()
+    SUSPEND = auto()
+    PAUSE = auto()
     CANCEL = auto()
     COMPLETE = auto()
     FAIL = auto()
@@ -49,8 +51,12 @@ class Signal(Enum):
 _S = MLTaskState
 TRANSITIONS: dict[tuple[MLTaskState, Signal], MLTaskState] = {
     (_S.SUSPENDED, Signal.RESUME): _S.RUNNING,
+    (_S.SUSPENDED, Signal.SUSPEND): _S.SUSPENDED,
     (_S.SUSPENDED, Signal.CANCEL): _S.FAILED,
     (_S.RUNNING, Signal.RESUME): _S.RUNNING,
+    # To ask for a suspension is not to have it: the task pauses at the end of its present stretch, unless it is resumed before.
+    (_S.RUNNING, Signal.SUSPEND): _S.RUNNING,
+    (_S.RUNNING, Signal.PAUSE): _S.SUSPENDED,
     (_S.RUNNING, Signal.CANCEL): _S.CANCELLING,
     (_S.RUNNING, Signal.COMPLETE): _S.COMPLETED,
     (_S.RUNNING, Signal.FAIL): _S.FAILED,
@@ -67,10 +73,10 @@ TRANSITIONS: dict[tuple[MLTaskState, Signal], MLTaskState] = {
 class MLTask(ABC, Generic[Outcome]):
     """A piece of work that is suspended until resumed, runs in stretches off the event loop, and ends once.
 
-    ``await task`` resumes it where nobody has, drives it to its end and gives its outcome, or raises its error. With a
+    ``await task`` resumes it where nobody ever has, drives it to its end and gives its outcome, or raises its error. With a
     ``Runtime`` the work goes on in the background from ``resume()`` on; without one it goes on while somebody awaits the
-    task (or iterates its events). To cancel the awaiting scope is to cancel the task. Its methods are called from the
-    event loop's thread.
+    task (or iterates its events). Who awaits a task that ``suspend()`` has stopped waits until somebody resumes or cancels it.
+    To cancel the awaiting scope is to cancel the task. Its methods are called from the event loop's thread.
     """
 
     def __init__(self, runtime: Runtime | None = None) -> None:
@@ -82,6 +88,8 @@ class MLTask(ABC, Generic[Outcome]):
         self._finished = anyio.Event()
         self._driver: int | None = None
         self._moved = anyio.Event()
+        self._begun = False
+        self._pausing = False
 
     @property
     def task_identifier(self) -> str:
@@ -103,7 +111,7 @@ class MLTask(ABC, Generic[Outcome]):
         return f"<{type(self).__name__} {self._identifier[:8]} {self._state.name.lower()}{why}>"
 
     def resume(self) -> None:
-        """Starts the task; does nothing where it runs already.
+        """Starts the task, or lets it go on after ``suspend()``; does nothing where it runs already.
 
         Raises ``MLTaskStateError`` where it is being cancelled or has ended; nothing changes then.
         """
@@ -111,17 +119,31 @@ class MLTask(ABC, Generic[Outcome]):
         if begins and self._runtime is not None:
             self._runtime._check_open()
         self._signal(Signal.RESUME)
+        self._begun = True
+        self._pausing = False
         if begins and self._runtime is not None:
             self._runtime._start(self)
+        self._move()
+
+    def suspend(self) -> None:
+        """Asks the task to pause at its next step: the state is SUSPENDED then, until somebody resumes or cancels it.
+
+        Does nothing where it is suspended already. Raises ``MLTaskStateError`` where it is being cancelled or has ended;
+        nothing changes then.
+        """
+        self._signal(Signal.SUSPEND)
+        self._pausing = self._state is MLTaskState.RUNNING
 
     def cancel(self) -> None:
-        """Asks the task to stop at its next step; one that never ran, or has ended, stops at once."""
+        """Asks the task to stop at its next step; one that is suspended, or has ended, stops at once."""
         before = self._state
         after = self._signal(Signal.CANCEL)
         if before is MLTaskState.SUSPENDED and after is MLTaskState.FAILED:
-            self._error = MLTaskCancelledError(f"{self._name()} was cancelled before it began")
+            when = "while it was suspended" if self._begun else "before it began"
+            self._error = MLTaskCancelledError(f"{self._name()} was cancelled {when}")
             self._release()
             self._finished.set()
+            self._move()
 
     def _signal(self, signal: Signal) -> MLTaskState:
         """Moves the state as the table says, or raises and changes nothing."""
@@ -141,7 +163,7 @@ class MLTask(ABC, Generic[Outcome]):
         """The outcome of the task, driving it where no runtime does."""
         self._about_to_wait()
         self._left_by(anyio.get_current_task().id)
-        if self._state is MLTaskState.SUSPENDED:
+        if not self._begun and not self._state.is_final:
             self.resume()
         if self._runtime is None:
             await self._drive()
@@ -165,10 +187,14 @@ class MLTask(ABC, Generic[Outcome]):
     async def _drive(self, until: anyio.Event | None = None) -> None:
         """Sees to it that the task goes on, until it has ended or ``until`` is set: takes the wheel whenever nobody has it.
 
+        A task that is suspended it waits for, unless a runtime has it: that takes it up again when it is resumed.
+
         Where that is interrupted, cancels the task and cleans up before passing the interruption on.
         """
         try:
             while not (self._finished.is_set() or (until is not None and until.is_set())):
+                if self._state is MLTaskState.SUSPENDED and self._runtime is not None:
+                    return
                 await self._advance()
         except BaseException:
             self.cancel()
@@ -179,13 +205,15 @@ class MLTask(ABC, Generic[Outcome]):
 
     async def _advance(self) -> None:
         """Takes one stretch of work and tells of it, and ends the task after the last; or waits while somebody else does."""
-        if self._driver is not None:
+        if self._driver is not None or self._state is MLTaskState.SUSPENDED:
             await self._moved.wait()
             return
         self._driver = anyio.get_current_task().id
         try:
             if self._cancelling():
                 await self._end(MLTaskCancelledError(f"{self._name()} was cancelled"))
+            elif self._pausing:
+                await self._pause()
             elif await self._stretch() and not self._cancelling():
                 await self._end(None)
         except Exception as error:
@@ -193,6 +221,13 @@ class MLTask(ABC, Generic[Outcome]):
         finally:
             self._driver = None
             self._move()
+
+    async def _pause(self) -> None:
+        """Moves to SUSPENDED, unless somebody resumes or cancels the task meanwhile."""
+        await self._settle(stopped=True)
+        if self._pausing and not self._cancelling():
+            self._pausing = False
+            self._signal(Signal.PAUSE)
 
     def _move(self) -> None:
         """Lets everybody who waits while another drives look again at what they wait for."""
@@ -205,25 +240,39 @@ class MLTask(ABC, Generic[Outcome]):
     async def _end(self, error: MLModelError | None) -> None:
         """Moves to the final state, lets the completion be told, and wakes who waits."""
         with anyio.CancelScope(shield=True):
+            try:
+                await self._settle(stopped=self._cancelling())
+            except Exception as raised:
+                error = self._joined(error, raised)
             cancelled = self._cancelling()
+            if cancelled and error is None:
+                error = MLTaskCancelledError(f"{self._name()} was cancelled")
             self._error = error
             self._signal(Signal.COMPLETE if error is None else Signal.FAIL)
             try:
                 if not cancelled:
                     await self._told()
             except Exception as raised:
+                self._error = self._joined(error, raised)
                 if error is None:
-                    self._error = self._translated(raised)
                     self._signal(Signal.FAIL)
-                else:
-                    error.add_note(f"then the completion handler raised {type(raised).__name__}: {raised}")
             finally:
                 self._release()
                 self._finished.set()
 
+    def _joined(self, error: MLModelError | None, then: Exception) -> MLModelError:
+        """The error that the task fails with: the first one."""
+        if error is None:
+            return self._translated(then)
+        error.add_note(f"then {type(then).__name__}: {then}")
+        return error
+
     @abstractmethod
     async def _stretch(self) -> bool:
         """Does some of the work, off the event loop; true when all of it is done and ``_outcome`` is set."""
+
+    async def _settle(self, *, stopped: bool) -> None:
+        """Brings to an end what goes on beside the work: called before the task pauses or ends; ``stopped`` where it is not done."""
 
     async def _told(self) -> None:
         """Lets whoever asked for it know that the task has completed or failed."""

@@ -125,6 +125,21 @@ def test_update_learns_what_gradient_descent_learns(tailor: Terminal, tmp_path: 
     assert base.read_bytes() == before
 
 
+def test_update_trains_what_is_asked_for_as_it_is_asked(tailor: Terminal, tmp_path: Path) -> None:
+    base, data = regression(tmp_path / "r.mlmodel"), tmp_path / "d.jsonl"
+    data.write_text(LINE)
+    arguments = ["update", base, "--data", data, "--output", tmp_path / "new.mlmodel", "--epochs", 2, "--json", "--trainable", "dense.bias"]
+    options = {"accumulate": 2, "clip_norm": 0.5, "schedule": "step", "schedule.factor": 0.25, "loss_weights.loss": 3}
+    for key, value in options.items():
+        arguments += ["--option", f"{key}={value}"]
+    assert tailor(*arguments) == 0
+    asked = {"accumulate": 2, "clip_norm": 0.5, "loss_weights": {"loss": 3.0}, "schedule": {"kind": "step", "factor": 0.25}}
+    assert json.loads(tailor.out)["training"] == {**asked, "trainable": ["dense.bias"]}
+    # one step an epoch, by a gradient of length 0.5: y is 0 at first and less than the mean of the targets, so the bias grows
+    answer = MLModel(tmp_path / "new.mlmodel").predict({"x": np.array([3.0, 4.0])})["y"]
+    np.testing.assert_allclose(answer, [0.5 * 0.5 + 0.25 * 0.5 * 0.5], rtol=1e-6)
+
+
 def descended(epochs: int, rate: float) -> tuple[list[float], Any, float]:
     """Gradient descent on ``LINE`` in batches of two, by hand: the mean loss of each epoch, weights, bias."""
     x, y = np.array([[1, 0], [0, 1], [1, 1], [2, 1]], float), np.array([2, -1, 1, 3], float)

@@ -32,6 +32,25 @@ FAILURES: list[tuple[str, list[str], int, str]] = [
     ("out of range", ["update", "r.mlmodel", "--data", "d.jsonl", "--output", "o", "--set", "learningRate=7"], 1, "learningRate: expected"),
     ("twice", ["update", "r.mlmodel", "--data", "d.jsonl", "--output", "o", "--set", "seed=2", "--seed", "3"], 2, "'seed' was given twice"),
     ("not a number", ["update", "r.mlmodel", "--data", "d.jsonl", "--output", "o", "--epochs", "x"], 2, "--epochs"),
+    (
+        "no such layer",
+        ["update", "r.mlmodel", "--data", "d.jsonl", "--output", "o", "--trainable", "conv"],
+        1,
+        "(layers: 'dense'), got 'conv'",
+    ),
+    (
+        "no option",
+        ["update", "r.mlmodel", "--data", "d.jsonl", "--output", "o", "--option", "clip=1"],
+        2,
+        "expected one of clip_value, clip_norm",
+    ),
+    ("an option twice", ["update", "r.mlmodel", "--data", "d.jsonl", "--output", "o", *["--option", "accumulate=2"] * 2], 2, "given twice"),
+    (
+        "no schedule",
+        ["update", "r.mlmodel", "--data", "d.jsonl", "--output", "o", "--option", "schedule=x"],
+        1,
+        "kind: expected one of constant",
+    ),
     ("no folder", ["update", "r.mlmodel", "--data", "d.jsonl", "--output", "absent/o"], 1, "absent"),
     ("no folder for classes", ["codegen", "r.mlmodel", "--output", "absent/o.py"], 1, "absent"),
     ("classes of no model", ["codegen", "empty.mlmodel"], 1, "empty.mlmodel"),
@@ -40,6 +59,8 @@ FAILURES: list[tuple[str, list[str], int, str]] = [
     ("not a snapshot", ["restore", "d.jsonl", "--output", "o"], 1, "d.jsonl: magic: expected a tailor record"),
     ("no such command", ["upgrade"], 2, "upgrade"),
     ("no such option", ["inspect", "r.mlmodel", "--colour"], 2, "--colour"),
+    ("nothing to check", ["check", "i.mlmodel", "--data", "d.jsonl"], 1, "line 1: expected the features 'drawing', 'label'"),
+    ("no mini-batches", ["check", "r.mlmodel", "--data", "d.jsonl", "--mini-batches", "0"], 2, "--mini-batches"),
     ("no output", ["update", "r.mlmodel", "--data", "d.jsonl"], 2, "--output"),
 ]
 
@@ -91,7 +112,7 @@ def test_help_says_what_the_exit_codes_mean_and_gives_examples(tailor: Terminal)
     assert tailor("--help") == 0
     assert "130 interrupted" in tailor.out
     assert "..." not in tailor.out.partition("Commands:")[2]
-    for command in ("inspect", "predict", "profile", "update", "snapshot", "restore", "codegen"):
+    for command in ("inspect", "predict", "explain", "forget", "profile", "update", "snapshot", "restore", "codegen"):
         assert command in tailor.out
         assert tailor(command, "--help") == 0
         assert f"Example: tailor {command} " in tailor.out

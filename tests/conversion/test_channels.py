@@ -7,7 +7,8 @@ import pytest
 
 from tailor import MLModel
 from tailor.building import NeuralNetworkBuilder, array_feature
-from tailor.runtime.conversion.channels import Channels
+from tailor.runtime.doctor.repairs.channels import Channels
+from tailor.runtime.doctor.repairs.losses import layers_of
 
 RNG = np.random.default_rng(4)
 KERNEL, FIRST, SECOND = (RNG.normal(size=shape).astype(np.float32) for shape in ((2, 1, 2, 2), (4, 8), (3, 4)))
@@ -46,7 +47,7 @@ CASES = {
     "flattened": ({}, ["conv", "relu", "flatten", "first", "tanh", "second", "squeeze", "softmax"]),
     "expanded": ({"convolved": False}, ["expand", "first", "tanh", "second", "squeeze", "softmax"]),
     "probabilities": ({"softmax": True}, ["conv", "relu", "flatten", "first", "tanh", "second", "softmax", "squeeze"]),
-    "shared": ({"shared": True}, ["conv", "relu", "reshape", "first", "expand", "tanh", "second", "squeeze", "softmax"]),
+    "shared": ({"shared": True}, ["conv", "relu", "flatten", "first", "squeeze", "tanh", "second", "squeeze_2", "softmax"]),
 }
 
 
@@ -55,9 +56,9 @@ def test_only_the_shape_inside_changes(case: str) -> None:
     options, layers = CASES[case]
     builder = network(**options)
     outputs = {feature.name for feature in builder.spec.description.output}
-    channels = Channels(builder.nn_spec, outputs)
-    value = channels.softmax("y", classifier=False)
-    channels.write()
+    changed = layers_of(builder.spec)
+    value = Channels(changed).softmax("y")
+    changed.write()
     assert [layer.name for layer in builder.nn_spec.layers] == layers
     x = X if options.get("convolved", True) else RNG.normal(size=(1, 8)).astype(np.float32)
     first, logits = worked_out(x)
@@ -73,11 +74,11 @@ def test_only_the_shape_inside_changes(case: str) -> None:
 
 def test_a_classifier_gives_the_softmax_itself() -> None:
     builder = network(softmax=True)
-    channels = Channels(builder.nn_spec, {"y"})
-    assert channels.softmax("y", classifier=True) == "y"
-    channels.write()
+    changed = layers_of(builder.spec)
+    assert Channels(changed).softmax("y", any_shape=True) == "y"
+    changed.write()
     assert [layer.name for layer in builder.nn_spec.layers][-2:] == ["second", "softmax"]
-    again = Channels(builder.nn_spec, {"y"})
-    assert again.softmax("y", classifier=True) == "y"  # it is one along channels already
+    again = layers_of(builder.spec)
+    assert Channels(again).softmax("y", any_shape=True) == "y"  # it is one along channels already
     again.write()
     assert [layer.name for layer in builder.nn_spec.layers][-2:] == ["second", "softmax"]

@@ -30,6 +30,7 @@ from tailor import (
     MLUpdateTask,
 )
 from tailor.kernels import Array, bounds
+from tailor.runtime.models import last_classifier
 from tailor.runtime.network import stopping
 
 MEMORY = 1 << 30
@@ -71,13 +72,31 @@ def values(description: Any, given: dict[str, Array]) -> dict[str, Any]:
 async def update(model: MLModel, rows: list[dict[str, Any]]) -> None:
     """One update, for as long as patience lasts."""
     with anyio.move_on_after(PATIENCE):
-        await MLUpdateTask(model, MLArrayBatchProvider(rows))
+        context = await MLUpdateTask(model, MLArrayBatchProvider(rows))
+        assert context.model.to_bytes()
+
+
+def see_a_doctor(model: MLModel) -> None:
+    """Says what keeps it from being updated, and repairs it, if that can be; a refusal says what was expected and what came."""
+    assert str(model.trainability())
+    try:
+        model.repaired()
+    except MLModelError as error:
+        assert "expected" in str(error) and "got" in str(error), error
+
+
+def ask_neighbors(model: MLModel, row: dict[str, Any]) -> None:
+    """Tells the examples that vote and those that there are, and forgets one."""
+    assert isinstance(model.explain(row), list)
+    for example in model.examples[:1]:
+        assert len(model.without_examples(labels=example.label).examples) < len(model.examples)
 
 
 def use(data: bytes, given: dict[str, Array]) -> None:
-    """Loads, describes, predicts, and where it can be updated, does that."""
+    """Loads, describes, predicts, sees a doctor, and where it can be updated, does that."""
     model = MLModel(data)
     description = model.description
+    see_a_doctor(model)
     assert repr(model) and model.size >= 0 and model.content_hash
     refused = None
     try:
@@ -87,6 +106,8 @@ def use(data: bytes, given: dict[str, Array]) -> None:
         with stopping(lambda: time.monotonic() > end):
             model.predict(rows[0])
             model.predict(rows)
+        if last_classifier(model.spec) is not None:
+            ask_neighbors(model, rows[0])
     except MLModelError as error:
         refused = error
     if description.is_updatable:

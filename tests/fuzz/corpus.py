@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tailor.kernels import OPS, Array
-from tailor.runtime.format import Model, NeuralNetworkBuilder, array_feature, double_feature, encode_weights, load_model
+from tailor.runtime.format import Model, NeuralNetworkBuilder, array_feature, double_feature, encode_weights, load_model, write_origins
 from tests.kernels.cases import CASES
 from tests.kernels.cases.case import Case, numbers
 from tests.models.hand_made import classifier, pipeline
@@ -172,6 +172,7 @@ def makers() -> dict[str, Callable[[], Seed]]:
         "regression-taught": lambda: Seed(regression_model().spec),
         "neighbours": lambda: Seed(classifier([[0, 0], [1, 1], [2, 0]], ["a", "b", "c"], k=1)),
         "neighbours-tree": lambda: Seed(classifier([[0, 0], [1, 1], [2, 0]], [1, 2, 3], k=2, default=7, kd_tree=True)),
+        "neighbours-known": lambda: Seed(_known(classifier([[0, 0], [1, 1], [2, 0]], ["a", "b", "c"], k=2))),
         "pipeline": spaced,
         "identity": lambda: Seed(_identity()),
         "suppression": lambda: Seed(suppression(scores=(3, 2), boxes=(3, 4)), {"scores": SCORES, "boxes": BOXES}),
@@ -193,6 +194,12 @@ def makers() -> dict[str, Callable[[], Seed]]:
         if path.stat().st_size <= LARGEST and not path.name.startswith("Corrupt"):
             made[path.stem] = partial(_read, str(path))
     return made
+
+
+def _known(model: Model) -> Model:
+    """A classifier that says where its examples came from."""
+    write_origins(model, [None, ("one", "phone", "2026-01-02T03:04:05+00:00"), ("two", "", "")], "corpus")
+    return model
 
 
 def _identity() -> Any:

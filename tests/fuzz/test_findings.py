@@ -19,6 +19,18 @@ LAYER = "neuralNetwork.layers[0]."
 # what came of it; the model; its changes; the error that should come of it, if one should
 FINDINGS: list[tuple[str, str, list[list[Any]], str]] = [
     (
+        "IndexError: the doctor looked for the axes of a permutation that has none",
+        "permute-not at all",
+        [["set", "neuralNetwork.arrayInputShapeMapping", 0]],
+        "",
+    ),
+    (
+        "KeyError: the doctor looked for an input among those of a function",
+        "argSort-ties, descending",
+        [["add", "description.functions"]],
+        "input 'x0': expected an array, got nothing",
+    ),
+    (
         "memory: counts of a window's pixels over 10^9 of padding",
         "pooling-average, literal",
         [["set", f"{LAYER}pooling.valid.paddingAmounts.borderAmounts[0].startEdgeSize", 10**9]],

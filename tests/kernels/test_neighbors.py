@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -82,6 +84,71 @@ def test_exact_matches_are_at_distance_zero_and_queries_are_independent() -> Non
         alone = neighbors.nearest(index, samples[row : row + 1], 3)
         np.testing.assert_array_equal(alone[0][0], together[0][row])
         np.testing.assert_array_equal(alone[1][0], together[1][row])
+
+
+@pytest.mark.parametrize("leaf_size", [0, 5], ids=["brute force", "kd-tree"])
+@pytest.mark.parametrize("make", ["spread", "grid", "duplicates", "all the same", "drifting"])
+@pytest.mark.parametrize("d", [1, 3, 8])
+def test_an_index_that_grew_finds_what_one_made_at_once_finds(make: str, d: int, leaf_size: int) -> None:
+    samples, queries = random(d, 2300, d), random(d + 50, 25, d)
+    samples, queries = {
+        "spread": lambda: (samples, queries),
+        "grid": lambda: (np.round(samples), np.round(queries)),
+        "duplicates": lambda: (np.repeat(samples[:23], 100, axis=0), samples[:25]),
+        "all the same": lambda: (np.ones_like(samples), queries),
+        "drifting": lambda: (samples + np.arange(2300, dtype=np.float32)[:, None], queries + np.float32(2200)),
+    }[make]()
+    labels = np.arange(2300) % 7
+    index = neighbors.prepare(samples[:1100], labels[:1100], leaf_size)
+    cuts = [1100, 1100, 1101, 1102, 1103, 1110, 1200, 1201, 2290, 2291, 2300]
+    for begin, end in pairwise(cuts):
+        before, index = index, index.extended(samples[begin:end], labels[begin:end])
+        assert (len(before), len(index)) == (begin, end)
+    assert any(part.tree is not None for part in index.parts) is (leaf_size > 0)
+    for k in (1, 6, 2300):
+        indices, squared = neighbors.nearest(index, queries, k)
+        np.testing.assert_array_equal(indices, ordered(samples, queries, k))
+        exact = ((samples[indices].astype(np.float64) - queries[:, None].astype(np.float64)) ** 2).sum(-1)
+        np.testing.assert_allclose(squared, exact, rtol=1e-12)
+        np.testing.assert_array_equal(index.labels_of(indices), labels[indices])
+
+
+def test_what_is_there_is_shared_and_made_ready_rarely_however_often_an_index_grows() -> None:
+    samples = random(9, 1500, 4)
+    index = neighbors.prepare(samples[:1000])
+    bulk, made = index.parts[0], 0
+    for row in samples[1000:]:
+        before = {id(part) for part in index.parts}
+        index = index.extended(row[None])
+        made += sum(len(part.samples) for part in index.parts if id(part) not in before)
+    assert index.parts[0] is bulk
+    assert len(index.parts) <= 10
+    assert made <= 500 * 10, "each sample moves on into a part at least twice as large: 2^9 > 500"
+
+
+def test_models_that_grow_from_one_index_do_not_see_each_other() -> None:
+    base = neighbors.prepare(np.zeros((1, 2)))
+    left, right = base.extended(np.ones((1, 2))), base.extended(np.full((2, 2), 3.0))
+    query = np.full((1, 2), 3.0)
+    assert [neighbors.nearest(index, query, 9)[1].tolist() for index in (base, left, right)] == [
+        [[18.0]],
+        [[8.0, 18.0]],
+        [[0.0, 0.0, 18.0]],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("samples", "labels", "message"),
+    [
+        ([[1.0]], [0], "samples: expected 2 columns as the index has, got 1"),
+        ([[1.0, np.nan]], [0], r"samples: expected finite numbers, got nan at \[0, 1\]"),
+        ([[1.0, 2.0]], [0, 1], r"labels: expected one for each of 1 samples, got shape \[2\]"),
+    ],
+)
+def test_samples_that_do_not_fit_are_not_added(samples: object, labels: object, message: str) -> None:
+    index = neighbors.prepare(np.zeros((1, 2)))
+    with pytest.raises(ValueError, match=message):
+        index.extended(np.asarray(samples), np.asarray(labels))
 
 
 def test_an_empty_index_has_no_neighbours() -> None:

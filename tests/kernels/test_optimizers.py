@@ -8,7 +8,15 @@ import pytest
 from tailor.kernels import SGD, Adam, Array, Optimizer
 from tests.kernels.cases.case import numbers
 
-OPTIMIZERS = [SGD(0.1), SGD(0.1, 0.9), Adam(0.01), Adam(0.05, 0.8, 0.95, 1e-4)]
+OPTIMIZERS = [
+    SGD(0.1),
+    SGD(0.1, 0.9),
+    SGD(0.1, weight_decay=0.3),
+    SGD(0.1, 0.9, 0.3),
+    Adam(0.01),
+    Adam(0.05, 0.8, 0.95, 1e-4),
+    Adam(0.05, 0.8, 0.95, 1e-4, weight_decay=0.3),
+]
 SHAPES = {"a": (7, 5), "b": (3,), "c": (2, 1, 2, 2)}
 
 
@@ -30,8 +38,10 @@ def trained(optimizer: Optimizer, dtype: str = "f4", steps: int = 6) -> dict[str
 
 def torch_twin(torch: Any, optimizer: Any, parameters: list[Any]) -> Any:
     if isinstance(optimizer, SGD):
-        return torch.optim.SGD(parameters, lr=optimizer.learning_rate, momentum=optimizer.momentum)
-    return torch.optim.Adam(parameters, lr=optimizer.learning_rate, betas=(optimizer.beta1, optimizer.beta2), eps=optimizer.epsilon)
+        return torch.optim.SGD(parameters, lr=optimizer.learning_rate, momentum=optimizer.momentum, weight_decay=optimizer.weight_decay)
+    kind = torch.optim.AdamW if optimizer.weight_decay else torch.optim.Adam
+    betas = (optimizer.beta1, optimizer.beta2)
+    return kind(parameters, lr=optimizer.learning_rate, betas=betas, eps=optimizer.epsilon, weight_decay=optimizer.weight_decay)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=str)

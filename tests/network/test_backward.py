@@ -28,7 +28,7 @@ def run(made: Graph, learns: Collection[str]) -> Tape:
 def back(made: Graph, *learns: str) -> dict[str, Array]:
     """The gradients of the sum of y over all that there is."""
     check_way_back(made, "y", learns)
-    return gradients(run(made, learns), "y", np.ones_like(X))
+    return gradients(run(made, learns), {"y": np.ones_like(X)})
 
 
 def test_a_value_used_twice_gets_the_sum_of_its_gradients() -> None:

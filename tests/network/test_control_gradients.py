@@ -194,13 +194,13 @@ def test_gradients_through_control_flow(name: str) -> None:
     tape = Tape(keys)
     made = plan.run({"x": X, "n": N}, stacked=True, tape=tape)[output]
     np.testing.assert_allclose(made, expected.detach().numpy(), rtol=1e-9)
-    together = gradients(tape, output, toward)
+    together = gradients(tape, {output: toward})
     assert not tape.steps  # all that was kept is let go of
     alone: dict[str, Array] = {key: np.zeros_like(array) for key, array in graph.parameters.items()}
     for x, n, g in zip(X, N, toward, strict=True):
         tape = Tape(keys)
         plan.run({"x": x, "n": n}, stacked=False, tape=tape)
-        for key, found in gradients(tape, output, g).items():
+        for key, found in gradients(tape, {output: g}).items():
             alone[key] += found
     for key, w in theirs.items():
         np.testing.assert_allclose(together[key].reshape(3, 3), w.grad.numpy(), rtol=1e-9, atol=1e-12, err_msg=key)
@@ -322,7 +322,7 @@ def test_the_way_back_is_stopped_too() -> None:
     made = make_plan(graph, {"x": (3,), "n": (1,)}).run({"x": X[0], "n": N[0]}, stacked=False, tape=tape)["y"]
     answers = iter([False, False, False])
     with pytest.raises(MLPredictionCancelledError, match=r"stopped before layer 'w' \(innerProduct\)"):
-        gradients(tape, "y", np.ones_like(made), lambda: next(answers, True))
+        gradients(tape, {"y": np.ones_like(made)}, lambda: next(answers, True))
 
 
 @pytest.mark.anyio

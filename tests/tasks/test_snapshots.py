@@ -130,7 +130,7 @@ def test_contents_of_real_models_go_back_to_what_they_were() -> None:
         write_contents(copy, contents)
         assert copy == model.spec
         assert contents
-    assert list(contents) == ["samples", "labels"]
+    assert list(contents) == ["samples", "labels", "origins"]
 
 
 def test_a_content_that_the_model_does_not_have_is_refused_before_anything_changes() -> None:

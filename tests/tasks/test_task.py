@@ -45,8 +45,11 @@ class Steps(MLTask[int]):
 # The documented life of a task, written out again by hand: every pair that is not here must be refused.
 LEGAL = {
     ("SUSPENDED", "RESUME"): "RUNNING",
+    ("SUSPENDED", "SUSPEND"): "SUSPENDED",
     ("SUSPENDED", "CANCEL"): "FAILED",
     ("RUNNING", "RESUME"): "RUNNING",
+    ("RUNNING", "SUSPEND"): "RUNNING",
+    ("RUNNING", "PAUSE"): "SUSPENDED",
     ("RUNNING", "CANCEL"): "CANCELLING",
     ("RUNNING", "COMPLETE"): "COMPLETED",
     ("RUNNING", "FAIL"): "FAILED",

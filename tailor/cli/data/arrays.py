@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tailor import MLFeatureDescription, MLFeatureError, MLFeatureType, MLModelError
+from tailor import MLExampleOrigin, MLFeatureDescription, MLFeatureError, MLFeatureType, MLModelError
 
+from .origin import as_text
 from .wanted import Wanted
 
 _LOCAL_HEADER = 30  # bytes of a zip entry's header in front of its name
@@ -28,7 +29,8 @@ _TYPES = {
 class Arrays:
     """Columns as examples."""
 
-    def __init__(self, columns: Mapping[str, NDArray[Any]], described: Mapping[str, MLFeatureDescription]) -> None:
+    def __init__(self, path: Path, columns: Mapping[str, NDArray[Any]], described: Mapping[str, MLFeatureDescription]) -> None:
+        self._path = path
         self._columns = columns
         self._described = described
 
@@ -40,6 +42,10 @@ class Arrays:
     def features_at(self, index: int) -> Mapping[str, object]:
         """One row of each array."""
         return {name: _value(self._described[name], column[index]) for name, column in self._columns.items()}
+
+    def origin_at(self, index: int) -> MLExampleOrigin:
+        """The file is the source."""
+        return MLExampleOrigin(source=as_text(self._path.name))
 
     def place(self, index: int) -> str:
         """The row, counted from 0 as NumPy does."""
@@ -66,7 +72,7 @@ def open_arrays(path: Path, wanted: Wanted) -> Arrays:
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"{name!r} has {length}" for name, length in lengths.items())
         raise MLFeatureError(f"{path}: expected arrays with equally many examples, but {told}")
-    return Arrays(columns, wanted.all)
+    return Arrays(path, columns, wanted.all)
 
 
 def _array(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> NDArray[Any]:

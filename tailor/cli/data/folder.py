@@ -7,8 +7,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from tailor import MLFeatureDescription, MLFeatureError, MLFeatureType
+from tailor import MLExampleOrigin, MLFeatureDescription, MLFeatureError, MLFeatureType
 
+from .origin import as_text
 from .values import whole_number
 from .wanted import Wanted
 
@@ -34,6 +35,10 @@ class ImageFolder:
         if self._label is not None and label is not None:
             features[self._label] = label
         return features
+
+    def origin_at(self, index: int) -> MLExampleOrigin:
+        """The image's path within the folder is its id, the folder the source."""
+        return MLExampleOrigin(as_text(self.place(index)), as_text(self._folder.resolve().name) or None)
 
     def place(self, index: int) -> str:
         """The image's path within the folder."""

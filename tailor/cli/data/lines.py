@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tailor import MLFeatureError
+from tailor import MLExampleOrigin, MLFeatureError
 
+from .origin import ORIGIN_COLUMNS, as_text, origin_of
 from .values import from_json
 from .wanted import Wanted
 
@@ -30,12 +31,22 @@ class Lines:
 
     def features_at(self, index: int) -> Mapping[str, object]:
         """The example on one line; paths are relative to the file."""
+        row, where = self._row(index)
+        folder = self._path.parent
+        return {name: from_json(self._described[name], value, folder, where) for name, value in row.items() if name in self._described}
+
+    def origin_at(self, index: int) -> MLExampleOrigin:
+        """What the line says of where the example came from, unless features are called so."""
+        row, where = self._row(index)
+        told = {name: row[name] for name in ORIGIN_COLUMNS if name in row and name not in self._described}
+        return origin_of(told, as_text(self._path.name), where)
+
+    def _row(self, index: int) -> tuple[dict[str, Any], str]:
+        """The object on one line, and where that is."""
         where = f"{self._path}, {self.place(index)}"
         with self._path.open("rb") as file:
             file.seek(self._begins[index])
-            row = _object(file.readline(), where)
-        folder = self._path.parent
-        return {name: from_json(self._described[name], value, folder, where) for name, value in row.items() if name in self._described}
+            return _object(file.readline(), where), where
 
     def place(self, index: int) -> str:
         """The line, counted from 1 as editors do."""
@@ -53,7 +64,7 @@ def open_lines(path: Path, wanted: Wanted) -> Lines:
         for number, line in enumerate(file, start=1):
             if line.strip():
                 where = f"{path}, line {number}"
-                wanted.check_names(_object(line, where), where)
+                wanted.check_names(_object(line, where), where, ORIGIN_COLUMNS)
                 begins.append(position)
                 numbers.append(number)
             position += len(line)

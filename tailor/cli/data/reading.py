@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from tailor import MLFeatureError
+from tailor import MLExampleOrigin, MLFeatureError
 
 from .arrays import open_arrays
 from .folder import open_folder
@@ -29,6 +29,10 @@ class DataSource(Protocol):
 
     def features_at(self, index: int) -> Mapping[str, object]:
         """The features of one example, ``0 <= index < count``."""
+        ...
+
+    def origin_at(self, index: int) -> MLExampleOrigin:
+        """Where the example came from, as far as the data says; what it was read from is the source where it says none."""
         ...
 
     def place(self, index: int) -> str:

@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from tailor import MLFeatureDescription, MLFeatureError, MLFeatureType, MLMultiArrayConstraint
+from tailor import MLExampleOrigin, MLFeatureDescription, MLFeatureError, MLFeatureType, MLMultiArrayConstraint
 
+from .origin import ORIGIN_COLUMNS, as_text, origin_of
 from .values import from_json, number, shaped, whole_number
 from .wanted import Wanted
 
@@ -40,9 +41,10 @@ class Field:
 class Table:
     """The rows of a table as examples."""
 
-    def __init__(self, path: Path, fields: Mapping[str, Field], lines: array[int]) -> None:
+    def __init__(self, path: Path, fields: Mapping[str, Field], origins: Mapping[str, list[str]], lines: array[int]) -> None:
         self._path = path
         self._fields = fields
+        self._origins = origins
         self._lines = lines
 
     @property
@@ -53,6 +55,11 @@ class Table:
     def features_at(self, index: int) -> Mapping[str, object]:
         """One row."""
         return {name: self._value(field, index) for name, field in self._fields.items()}
+
+    def origin_at(self, index: int) -> MLExampleOrigin:
+        """What the row says of where the example came from, unless features are called so."""
+        told = {name: cells[index] for name, cells in self._origins.items()}
+        return origin_of(told, as_text(self._path.name), f"{self._path}, {self.place(index)}")
 
     def place(self, index: int) -> str:
         """The line of the file in which the row ends, counted from 1 as editors do."""
@@ -80,6 +87,7 @@ def open_table(path: Path, wanted: Wanted) -> Table:
             reader = csv.reader(file, strict=True)
             header = [name.strip() for name in next(reader, [])]
             fields = _fields(header, wanted, str(path))
+            origins: dict[str, list[str]] = {name: [] for name in ORIGIN_COLUMNS if name in header and name not in wanted.all}
             for row in reader:
                 if not any(cell.strip() for cell in row):
                     continue
@@ -88,10 +96,12 @@ def open_table(path: Path, wanted: Wanted) -> Table:
                     raise MLFeatureError(f"{where}: expected {len(header)} cells, as in the header, got {len(row)}")
                 for one in fields.values():
                     _keep(one, row, header, where)
+                for name, cells in origins.items():
+                    cells.append(row[header.index(name)].strip())
                 lines.append(reader.line_num)
     except (UnicodeDecodeError, csv.Error) as error:
         raise MLFeatureError(f"{path}: expected comma-separated values in UTF-8, got a file that cannot be read so: {error}") from None
-    return Table(path, fields, lines)
+    return Table(path, fields, origins, lines)
 
 
 def _fields(header: list[str], wanted: Wanted, where: str) -> dict[str, Field]:
@@ -111,7 +121,7 @@ def _fields(header: list[str], wanted: Wanted, where: str) -> dict[str, Field]:
             places[name] = found
             taken.update(found)
     unknown = [name for place, name in enumerate(header) if place not in taken]
-    wanted.check_names([*places, *unknown], where)
+    wanted.check_names([*places, *unknown], where, ORIGIN_COLUMNS)
     whole = MLFeatureType.INT64
     return {name: Field(wanted.all[name], found, array("q" if wanted.all[name].type is whole else "d")) for name, found in places.items()}
 

@@ -43,10 +43,13 @@ class Wanted:
         """Every feature that may be there."""
         return {**self.must, **self.may}
 
-    def check_names(self, found: Collection[str], where: str) -> None:
-        """Raises ``MLFeatureError`` where a feature that must be there is missing, or one is there that the model has not."""
+    def check_names(self, found: Collection[str], where: str, besides: Collection[str] = ()) -> None:
+        """Raises ``MLFeatureError`` where a feature that must be there is missing, or one is there that the model has not.
+
+        ``besides``: names of something else than features.
+        """
         missing = [name for name, feature in self.must.items() if name not in found and not feature.optional]
-        unknown = [name for name in found if name not in self.all]
+        unknown = [name for name in found if name not in self.all and name not in besides]
         if missing or unknown:
             expected = _listed(self.must) + (f" (and {_listed(self.may)}, if you like)" if self.may else "")
             wrong = [f"{_listed(missing)} missing"] if missing else []

@@ -6,12 +6,12 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ..doctor import set_loss
 from ..errors import MLFormatError, MLModelError
 from ..format import AdamParams, NeuralNetworkBuilder, SgdParams
 from ..model import MLModel
 from .converter import Inputs, needed
 from .keras_models import KerasSource
-from .loss import set_loss
 from .torch_modules import TorchSource
 from .trainable import Source, converted
 
@@ -77,7 +77,7 @@ def convert(
     else:
         if not marked.trainable:
             raise MLFormatError("convert: expected a convolution or an inner product that required a gradient, got none")
-        set_loss(builder, loss, _learned_output(builder.spec), source.shapes[0])
+        set_loss(builder, loss, _learned_output(builder.spec))
         if isinstance(optimizer, AdamParams):
             builder.set_adam_optimizer(optimizer)
         else:

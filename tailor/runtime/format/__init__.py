@@ -21,15 +21,17 @@ from .features import array_feature, dictionary_feature, double_feature, image_f
 from .floats import read_floats, write_floats
 from .layers import LayerRecord, Network, every_layer, layers
 from .load import load_model
+from .origins import ORIGINS_KEY, OriginRow, origin_rows, origin_texts, read_origins, write_origins
 from .package import package_model
 from .save import model_bytes, model_hash, save_model
 from .schema.model_pb2 import Model
 from .schema.network_pb2 import NeuralNetworkLayer
 from .validate import NEWEST_VERSION, model_type, network_of, pipeline_of
-from .weights import decode_weights, encode_weights, weight_storage
+from .weights import decode_weights, encode_weights, weight_message, weight_storage
 
 __all__ = [
     "NEWEST_VERSION",
+    "ORIGINS_KEY",
     "AdamParams",
     "Batch",
     "KNearestNeighborsClassifierBuilder",
@@ -38,6 +40,7 @@ __all__ = [
     "Network",
     "NeuralNetworkBuilder",
     "NeuralNetworkLayer",
+    "OriginRow",
     "Pipeline",
     "PipelineClassifier",
     "PipelineRegressor",
@@ -60,14 +63,19 @@ __all__ = [
     "model_hash",
     "model_type",
     "network_of",
+    "origin_rows",
+    "origin_texts",
     "package_model",
     "pipeline_of",
     "read_contents",
     "read_floats",
+    "read_origins",
     "save_model",
     "sequence_feature",
     "string_feature",
+    "weight_message",
     "weight_storage",
     "write_contents",
     "write_floats",
+    "write_origins",
 ]

@@ -1,7 +1,8 @@
 """What of a model an update can change, as named arrays and lists: its weights, and its nearest neighbours' examples.
 
-Names: ``LAYER.FIELD`` (``dense.weights``) in a network, ``samples`` and ``labels`` of nearest neighbours, with the model's
-name in front (``model1.samples``) inside a pipeline. Snapshots hold a model's changes under these names.
+Names: ``LAYER.FIELD`` (``dense.weights``) in a network; ``samples``, ``labels`` and ``origins`` (a text each, see ``origins.py``)
+of nearest neighbours; with the model's name in front (``model1.samples``) inside a pipeline. Snapshots hold a model's
+changes under these names.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..errors import MLFormatError
 from .floats import read_floats, write_floats
+from .origins import origin_rows, origin_texts, read_origins, write_origins
 from .schema.model_pb2 import Model
 from .schema.neighbors_pb2 import KNearestNeighborsClassifier
 from .schema.network_pb2 import NeuralNetworkLayer
@@ -24,6 +26,7 @@ from .weights import weight_storage
 
 Content: TypeAlias = "NDArray[Any] | Sequence[str] | Sequence[int]"
 
+_PARTS = ("samples", "labels", "origins")
 _RAW = {"float16Value": "<f2", "rawValue": "u1", "int8RawValue": "i1"}
 
 
@@ -35,10 +38,12 @@ def read_contents(model: Model) -> dict[str, Content]:
     contents: dict[str, Content] = {}
     for scope, weights in _weights(model, ""):
         _put(contents, scope, _numbers(weights, scope))
-    for scope, neighbors in _neighbors(model, ""):
+    for scope, classifier in _classifiers(model, ""):
+        neighbors = classifier.kNearestNeighborsClassifier
         _put(contents, f"{scope}samples", _samples(neighbors, scope))
         kind = neighbors.WhichOneof("ClassLabels")
         _put(contents, f"{scope}labels", list(getattr(neighbors, kind).vector) if kind else [])
+        _put(contents, f"{scope}origins", origin_texts(read_origins(classifier, f"{scope}origins")))
     return contents
 
 
@@ -48,7 +53,7 @@ def write_contents(model: Model, contents: Mapping[str, Content]) -> None:
     Raises ``MLFormatError``, before anything is changed, for a name that the model does not have.
     """
     weights = dict(_weights(model, ""))
-    neighbors = {f"{scope}{part}": (classifier, part) for scope, classifier in _neighbors(model, "") for part in ("samples", "labels")}
+    neighbors = {f"{scope}{part}": (classifier, part) for scope, classifier in _classifiers(model, "") for part in _PARTS}
     for name in contents:
         if name not in weights and name not in neighbors:
             raise MLFormatError(f"content {name!r}: expected one that the model has, got a name that it does not have")
@@ -61,7 +66,10 @@ def write_contents(model: Model, contents: Mapping[str, Content]) -> None:
                 setattr(weights[name], storage, np.asarray(value, _RAW[storage]).tobytes())
         else:
             classifier, part = neighbors[name]
-            _write_neighbors(classifier, part, value, name)
+            if part == "origins":
+                write_origins(classifier, origin_rows(value, name), name)
+            else:
+                _write_neighbors(classifier.kNearestNeighborsClassifier, part, value, name)
 
 
 def _put(contents: dict[str, Content], name: str, value: Content) -> None:
@@ -101,11 +109,12 @@ def _walk(message: Message, path: str) -> Iterator[tuple[str, WeightParams]]:
                 yield from _walk(inner, f"{path}.{field.name}.{number}" if repeated else f"{path}.{field.name}")
 
 
-def _neighbors(model: Model, scope: str) -> Iterator[tuple[str, KNearestNeighborsClassifier]]:
+def _classifiers(model: Model, scope: str) -> Iterator[tuple[str, Model]]:
+    """The nearest neighbour classifiers, by the scope of their contents."""
     if model.HasField("kNearestNeighborsClassifier"):
-        yield scope, model.kNearestNeighborsClassifier
+        yield scope, model
     for inner, nested in _nested(model, scope):
-        yield from _neighbors(nested, inner)
+        yield from _classifiers(nested, inner)
 
 
 def _nested(model: Model, scope: str) -> Iterator[tuple[str, Model]]:

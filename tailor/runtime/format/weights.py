@@ -22,6 +22,17 @@ def weight_storage(message: WeightParams) -> str:
     return next(iter(_storages(message)), "")
 
 
+def weight_message(params: Any, field: str) -> WeightParams:
+    """The message of a layer's weight ``field``, as ops name it; ``params`` as ``LayerRecord`` has it.
+
+    An LSTM's lie one message deeper; where there are two of those, the field ends with a number: ``inputGateBiasVector[1]``.
+    """
+    name, _, place = field.partition("[")
+    holder = params if name in params.DESCRIPTOR.fields_by_name else params.weightParams
+    found: WeightParams = getattr(holder[int(place[:-1])] if place else holder, name)
+    return found
+
+
 def decode_weights(message: WeightParams, shape: tuple[int, ...], who: str = "weights", channel_axis: int = 0) -> NDArray[Any]:
     """The numbers of ``message`` as a float32 array of ``shape`` (C order); **read-only** where it needs no copy.
 

@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 from .family import Column, Columns, Learner, Predictor
+from .judges import Judge, build_judge
+from .layer_weights import read_weights, trainable_weights, weights_writer
 from .missing import TAKES_ABSENCE, TAKES_NAN, inputs_to
+from .neighbors import ORIGINS, Neighbor, NeighborsAsked
 from .origin import Origin
 from .registry import build_learner, build_predictor, frozen_front
+from .samples import Taught, last_classifier
 
 __all__ = [
+    "ORIGINS",
     "TAKES_ABSENCE",
     "TAKES_NAN",
     "Column",
     "Columns",
+    "Judge",
     "Learner",
+    "Neighbor",
+    "NeighborsAsked",
     "Origin",
     "Predictor",
+    "Taught",
+    "build_judge",
     "build_learner",
     "build_predictor",
     "frozen_front",
     "inputs_to",
+    "last_classifier",
+    "read_weights",
+    "trainable_weights",
+    "weights_writer",
 ]

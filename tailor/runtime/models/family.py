@@ -15,9 +15,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from tailor.kernels import SGD, Adam, Array
+from tailor.persistence import Content
 
 Column: TypeAlias = Array | Sequence[Any]
 Columns: TypeAlias = Mapping[str, Column]
+Trainable: TypeAlias = str | Sequence[str] | None
+"""Which layers learn, as ``MLModelConfiguration`` has it."""
 
 
 class Predictor(Protocol):
@@ -35,13 +38,43 @@ class Learner(Protocol):
     """What of a model learns: made from its message, stepped through mini-batches in a worker, written back.
 
     ``iterative`` learners take several epochs of mini-batches with an optimizer; the others take every example once.
-    A step either happens whole or, where it raises, leaves what was learned before as it was.
+    A step either happens whole or, where it raises, leaves what was learned before as it was. ``label`` is the training input
+    that is a label or class to tell, ``None`` where the target is a number. ``frozen``: whether some of it never learns and comes
+    before all that does, so that ``prepared`` columns are worth keeping.
     """
 
     iterative: bool
+    frozen: bool
 
-    def step(self, columns: Columns, count: int, optimizer: SGD | Adam | None) -> Array | None:
-        """Learns from one mini-batch; returns each example's loss before the step (float64 ``[count]``), if there is one."""
+    @property
+    def label(self) -> str | None:
+        """See above."""
+        ...
+
+    def prepared(self, columns: Columns, count: int) -> Columns:
+        """What there is to learn from the training inputs ``columns``, as far as that does not change while this learner learns.
+
+        An example has the same values whatever others come with it. Raises as a prediction does, and ``MLFeatureError`` for a
+        target that does not fit.
+        """
+        ...
+
+    def step(self, columns: Columns, count: int, optimizer: SGD | Adam | None, waits: bool = False) -> Array | None:
+        """Learns from one mini-batch of ``prepared`` columns; returns each example's loss before the step (float64 ``[count]``), if any.
+
+        ``waits``: gradients are only kept, for the next step that does not wait; the last of an epoch never does.
+        """
+        ...
+
+    def state(self) -> dict[str, Content]:
+        """Copies of all that was learned so far, and of all that the next step depends on besides its arguments, by name."""
+        ...
+
+    def restore(self, state: Mapping[str, Content]) -> None:
+        """Goes on from what ``state`` gave, of this learner or of another one of the same message: to the bit.
+
+        Raises ``MLCheckpointError`` for what does not fit, and changes nothing then.
+        """
         ...
 
     def writer(self) -> Callable[[Any], None]:

@@ -18,7 +18,8 @@ def network_of(spec: Any) -> Any:
     return getattr(spec, spec.WhichOneof("Type"))
 
 
-def _decode(message: Any, field: str, shape: Shape, who: str) -> Array:
+def decode_field(message: Any, field: str, shape: Shape, who: str) -> Array:
+    """The weight ``field`` of a layer's message, float32 of ``shape``; see ``decode_weights``."""
     turned = field == "weights" and getattr(message, "isDeconvolution", False)  # its output channels are the second axis
     return decode_weights(getattr(message, field), shape, who, channel_axis=1 if turned else 0)
 
@@ -27,7 +28,7 @@ def graph_of(spec: Any, outputs: Sequence[str], who: str) -> Graph:
     """The network's layers as far as ``outputs`` ask for them. Raises ``MLFormatError`` naming the layer."""
     inputs = [feature.name for feature in spec.description.input]
     try:
-        return lower(layers(network_of(spec)), inputs, tuple(dict.fromkeys(outputs)), _decode)
+        return lower(layers(network_of(spec)), inputs, tuple(dict.fromkeys(outputs)), decode_field)
     except MLFormatError as error:
         raise MLFormatError(f"{who}: {error}") from error
 

@@ -9,7 +9,7 @@ import numpy as np
 from tailor.kernels import Array
 
 from ..errors import MLFormatError, MLModelError
-from ..network import Plans, asked_to_stop, fold_batchnorms, fuse, mates, portions, shared_team
+from ..network import Plans, fold_batchnorms, fuse, run_all, shared_team
 from .family import Column, Columns
 from .labels import Classes
 from .lowered import graph_of, inputs_of, network_of
@@ -45,17 +45,7 @@ class NetworkPredictor:
     def predict(self, columns: Columns, count: int) -> dict[str, Column]:
         """See ``Predictor``. Raises ``MLUnsupportedError`` naming the layer and its kind where one cannot be run."""
         tensors = {entry.name: entry.read(columns.get(entry.name), count) for entry in self._inputs}
-        work = portions(self._plans, tensors, count)
-        answers: list[dict[str, Array]] = []
-        stop = asked_to_stop()
-        team = shared_team()
-        with mates(team.threads // max(1, len(work)) - 1):  # of several portions each member of the team has one
-            if len(work) == 1 and work[0].plan.compiled:  # nobody in the team helps, and BLAS need not be held to one thread
-                answers.append(work[0].run(stop=stop))
-            else:
-                team.each(lambda number: work[number].run(stop=stop), len(work), answers.append)
-        stacked = [portion.stacked for portion in work]
-        values = {name: _joined([answer[name] for answer in answers], stacked) for name in self._plans.graph.outputs}
+        values = run_all(self._plans, tensors, count, shared_team())
         made: dict[str, Column] = {output.name: output.write(values[output.name]) for output in self._outputs}
         if self._classes:
             made.update(self._classes.answer(self._probabilities(values[self._scores], len(self._classes.labels))))
@@ -76,13 +66,3 @@ def _last_output(network: Any, who: str) -> str:
             f"{who}: expected a last layer that makes the class probabilities, got {len(network.layers)} layers and no output"
         )
     return str(network.layers[-1].output[0])
-
-
-def _joined(parts: list[Array], stacked: list[bool]) -> Array | list[Array]:
-    """The parts of a column in one: an array where shapes agree."""
-    blocks = [part if whole else part[None] for part, whole in zip(parts, stacked, strict=True)]
-    if len(blocks) == 1:
-        return blocks[0]
-    if not blocks or any(block.shape[1:] != blocks[0].shape[1:] for block in blocks):
-        return [row for block in blocks for row in block]
-    return np.concatenate(blocks)

@@ -2,49 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from tailor.kernels import SGD, Adam, Array
+from tailor.persistence import Content
 
 from ..errors import MLUpdateError
-from ..format import encode_weights, every_layer, layers
-from ..network import Team, Tensors, Trainer
-from .family import Columns
+from ..format import encode_weights, every_layer, layers, weight_message
+from ..network import Clip, Loss, Plans, Team, Tensors, Trainer, cut, fold_batchnorms, fuse, in_any_company, run_all
+from ..options import NO_OPTIONS, MLTrainingOptions
+from .family import Columns, Trainable
 from .lowered import graph_of, inputs_of, network_of
+from .network_state import read_state, write_state
+from .targets import Target
 from .tensors import ArrayInput
-from .updatable import loss_names, read_lesson
+from .updatable import check_marked, loss_records, read_lesson
 
 
 class NetworkLearner:
     """Teaches a network by gradient descent (see ``Learner``).
 
+    What is in front of all layers that learn is no part of what is trained: it runs as it does for predictions, and once an
+    example where ``prepared`` columns are kept. ``step`` and ``judge`` take training inputs too, and prepare them first.
+
     ``threads``: how many share the work, by default one a processor; their number does not change a bit of the result.
+    ``trainable``: the layers that learn, as ``MLModelConfiguration`` takes them; by default those that the model marks.
     Raises ``MLUpdateError`` naming layer or field where the network cannot be updated.
     """
 
     iterative = True
 
-    def __init__(self, spec: Any, who: str, threads: int | None = None) -> None:
-        if not spec.isUpdatable:
-            raise MLUpdateError(f"{who}: expected an updatable model, got one that is not marked as updatable")
+    def __init__(
+        self,
+        spec: Any,
+        who: str,
+        threads: int | None = None,
+        trainable: Trainable = None,
+        options: MLTrainingOptions = NO_OPTIONS,
+    ) -> None:
+        check_marked(spec, who, trainable)
         network = network_of(spec)
-        _, value, _ = loss_names(network, who)
-        graph = graph_of(spec, [value], who)
-        lesson = read_lesson(spec, network, graph, who)
+        values = [loss.value for loss in loss_records(network, options.loss_weights, who)]
+        graph = graph_of(spec, values, who)
+        lesson = read_lesson(spec, network, graph, who, trainable, options.loss_weights)
         self._who = who
         self._fields = lesson.trainable
-        self._target = lesson.target
-        self._loss = lesson.loss
+        self._lessons = tuple(zip(lesson.losses, lesson.targets, strict=True))
         self._team = Team(threads)
-        trainable = {f"{layer}.{field}" for layer, fields in lesson.trainable.items() for field in fields}
+        learning = {f"{layer}.{field}" for layer, fields in lesson.trainable.items() for field in fields}
         try:
-            self.trainer = Trainer(graph, lesson.loss, trainable, self._team)
+            front, rest = cut(graph, [name for loss in lesson.losses for name in (loss.value, loss.start)], learning)
+            self.trainer = Trainer(rest, lesson.losses, learning, self._team, Clip(options.clip_value, options.clip_norm))
         except MLUpdateError as error:
             raise MLUpdateError(f"{who}: {error}") from error
-        self._inputs = inputs_of(spec, self.trainer.graph.inputs, who)
+        self.frozen = front is not None
+        self._front = None if front is None else Plans(fuse(fold_batchnorms(front)), programs=True)
+        self._border = {f"value {name}": name for name in self.trainer.graph.inputs}
+        self._targets = [f"target {place}" for place in range(len(self._lessons))]
+        self._inputs = inputs_of(spec, (*self.trainer.graph.inputs, *(front.inputs if front else ())), who)
         given = {feature.name for feature in spec.description.trainingInput}
         for entry in self._inputs:
             if entry.name not in given and not (isinstance(entry, ArrayInput) and entry.default is not None):
@@ -78,29 +96,65 @@ class NetworkLearner:
     def steps(self, steps: int) -> None:
         self.trainer.steps = steps
 
-    def step(self, columns: Columns, count: int, optimizer: SGD | Adam | None) -> Array | None:
+    def step(self, columns: Columns, count: int, optimizer: SGD | Adam | None, waits: bool = False) -> Array | None:
         """See ``Learner``. Raises ``MLFeatureError`` naming target and example, ``MLUpdateError`` for a loss that is not finite."""
         if optimizer is None:
             raise MLUpdateError(f"{self._who}: expected an optimizer for a network's step, got none")
-        tensors = {entry.name: entry.read(columns.get(entry.name), count) for entry in self._inputs}
-        return self.trainer.step(tensors, self._targets(tensors, columns), optimizer)
+        return self.trainer.step(*self._taken(columns, count), optimizer, waits)
 
-    def _targets(self, tensors: Tensors, columns: Columns) -> Array:
-        """Targets as the trainer takes them."""
-        shape = self.trainer.plan(tensors).shapes[self._loss.value]
+    def prepared(self, columns: Columns, count: int) -> Columns:
+        """See ``Learner``: the values at the border between what is frozen and what learns, and what the losses compare with."""
+        tensors = {entry.name: entry.read(columns.get(entry.name), count) for entry in self._inputs}
+        if self._front is not None:
+            with in_any_company():
+                tensors |= run_all(self._front, tensors, count, self._team)
+        targets = [self._compared(*lesson, tensors, columns) for lesson in self._lessons]
+        return {column: tensors[name] for column, name in self._border.items()} | dict(zip(self._targets, targets, strict=True))
+
+    def _taken(self, columns: Columns, count: int) -> tuple[Tensors, list[Array]]:
+        """What the trainer takes, prepared if it is not."""
+        if not columns.keys() >= {*self._border, *self._targets}:
+            columns = self.prepared(columns, count)
+        return {name: columns[column] for column, name in self._border.items()}, [np.asarray(columns[name]) for name in self._targets]
+
+    @property
+    def label(self) -> str | None:
+        """See ``Learner``: the target of the (first) cross entropy."""
+        return next((target.name for loss, target in self._lessons if loss.kind == "cross entropy"), None)
+
+    def judge(self, columns: Columns, count: int) -> dict[str, Array]:
+        """See ``Judge``. The right class is that of ``label``."""
+        tensors, targets = self._taken(columns, count)
+        losses, largest = self.trainer.judge(tensors, targets)
+        for (loss, _), target, place in zip(self._lessons, targets, largest, strict=True):
+            if loss.kind == "cross entropy":
+                return {"accuracy": (place == target).astype(np.float64), "loss": losses}
+        return {"loss": losses}
+
+    def _compared(self, loss: Loss, target: Target, tensors: Tensors, columns: Columns) -> Array:
+        """What ``loss`` compares with, as the trainer takes it."""
+        shape = self.trainer.plan(tensors).shapes[loss.value]
         if shape is None:
             raise MLUpdateError(
-                f"{self._who}: expected the loss's value {self._loss.value!r} to have a shape that is known beforehand, "
+                f"{self._who}: expected the loss's value {loss.value!r} to have a shape that is known beforehand, "
                 "got one that only values tell"
             )
         size = int(np.prod(shape))
-        if self._loss.kind == "squared error":
-            return self._target.numbers(columns, size)
+        if loss.kind == "squared error":
+            return target.numbers(columns, size)
         if len(shape) < 3 or shape[-3] != size:
             raise MLUpdateError(
                 f"{self._who}: cross entropy: expected a vector of probabilities along the channels, got a value of shape {list(shape)}"
             )
-        return self._target.indices(columns, size)
+        return target.indices(columns, size)
+
+    def state(self) -> dict[str, Content]:
+        """See ``Learner``: parameters, what the optimizer remembers, and its steps."""
+        return read_state(self.trainer)
+
+    def restore(self, state: Mapping[str, Content]) -> None:
+        """See ``Learner``."""
+        write_state(self.trainer, state, self._who)
 
     def writer(self) -> Callable[[Any], None]:
         """See ``Learner``: a function that puts the parameters, as they are now, into the layers that they came from."""
@@ -109,7 +163,7 @@ class NetworkLearner:
         def write(spec: Any) -> None:
             for record in every_layer(layers(network_of(spec))):
                 for field, array in held.get(record.name, {}).items():
-                    encode_weights(getattr(record.params, field), array, f"layer {record.name!r} {field}")
+                    encode_weights(weight_message(record.params, field), array, f"layer {record.name!r} {field}")
 
         return write
 

@@ -8,26 +8,31 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 
 from tailor.kernels import SGD, Adam, Array
+from tailor.persistence import Content
 
 from ..description import MLModelDescription, describe
-from ..errors import MLFeatureError, MLFormatError
+from ..errors import MLFeatureError, MLFormatError, MLUpdateError
 from ..format import pipeline_of
 from ..network import model_watched
+from ..options import NO_OPTIONS, MLTrainingOptions
 from ..parameters import nested_models
 from ..values import MLFeatureDescription, MLMultiArrayConstraint, accept_column
-from .family import Column, Columns, Learner, Predictor
+from .family import Column, Columns, Learner, Predictor, Trainable
 from .missing import TAKES_ABSENCE, inputs_to
+from .neighbors import Neighbor, NeighborsAsked
+from .samples import Taught
 
 PredictorBuilder: TypeAlias = Callable[[Any, Mapping[str, object], str], Predictor]
-LearnerBuilder: TypeAlias = Callable[[Any, str], Learner]
+LearnerBuilder: TypeAlias = Callable[[Any, str, Trainable, MLTrainingOptions], Learner]
 
 
 class PipelinePredictor:
@@ -41,7 +46,7 @@ class PipelinePredictor:
         self._spec = spec
         self._who = who
         self._stages = [
-            _Stage(name, model, f"model {name!r} of {who}", _within(name, parameters), build) for name, model in _named_models(spec, who)
+            _Stage(name, model, f"model {name!r} of {who}", within(name, parameters), build) for name, model in named_models(spec, who)
         ]
 
     def predict(self, columns: Columns, count: int) -> dict[str, Column]:
@@ -71,16 +76,27 @@ class PipelinePredictor:
         inner = last.predictor if pipeline_of(last.spec) is not None else None
         return inner.front_columns(fitted, count) if isinstance(inner, PipelinePredictor) else fitted
 
+    def taught(self, examples: Taught) -> Self:
+        """See ``NeighborsAsked``; the models in front are shared."""
+        *front, last = self._stages
+        other = copy(self)
+        other._stages = [*front, last.taught(examples)]
+        return other
+
+    def knowing(self, other: Self) -> None:
+        """See ``NeighborsAsked``."""
+        self._stages[-1].neighbors.knowing(other._stages[-1].neighbors)
+
+    def explain(self, columns: Columns, count: int) -> list[list[Neighbor]]:
+        """See ``NeighborsAsked``; the models in front run first."""
+        *front, last = self._stages
+        return last.neighbors.explain(last.used(self._run(front, columns, count), count), count)
+
     def _run(self, stages: Iterable[_Stage], columns: Columns, count: int) -> _Values:
         """All values there are once ``stages`` have run; of two of one name, the later one."""
         values = _Values(dict(columns), self._declared())
         for stage in stages:
-            inputs = stage.description.input_descriptions_by_name.items()
-            used = {
-                name: values.fitted(description, stage.who, count)
-                for name, description in inputs
-                if name in values.columns or not description.optional or name not in stage.does_without
-            }
+            used = stage.used(values, count)
             with model_watched(stage.name):
                 values.columns.update(stage.predictor.predict(used, count))
             values.declared.update(stage.description.output_descriptions_by_name)
@@ -99,22 +115,41 @@ class PipelineLearner:
     """Teaches the last model of a pipeline.
 
     ``step`` takes that model's own training inputs, as ``PipelinePredictor.front_columns`` makes them of the pipeline's.
-    ``build`` makes the learner of one model. Raises ``MLFormatError`` where names and models do not go together.
+    ``build`` makes the learner of one model. Raises ``MLFormatError`` where names and models do not go together, ``MLUpdateError`` where
+    ``trainable`` names what is not in the last one.
     """
 
-    def __init__(self, spec: Any, who: str, build: LearnerBuilder) -> None:
-        name, last = _named_models(spec, who)[-1]
-        self._learner = build(last, f"model {name!r} of {who}")
+    def __init__(
+        self, spec: Any, who: str, build: LearnerBuilder, trainable: Trainable = None, options: MLTrainingOptions = NO_OPTIONS
+    ) -> None:
+        *front, (name, last) = named_models(spec, who)
+        if trainable is not None and not isinstance(trainable, str):
+            trainable = within_last(name, [other for other, _ in front], trainable, who)
+        self._learner = build(last, f"model {name!r} of {who}", trainable, options)
         self.iterative = self._learner.iterative
+        self.label = self._learner.label
+        self.frozen = self._learner.frozen
 
-    def step(self, columns: Columns, count: int, optimizer: SGD | Adam | None) -> Array | None:
+    def prepared(self, columns: Columns, count: int) -> Columns:
+        """What the last model learns from, of its training inputs."""
+        return self._learner.prepared(columns, count)
+
+    def step(self, columns: Columns, count: int, optimizer: SGD | Adam | None, waits: bool = False) -> Array | None:
         """Learns from one mini-batch of the last model's training inputs."""
-        return self._learner.step(columns, count, optimizer)
+        return self._learner.step(columns, count, optimizer, waits)
+
+    def state(self) -> dict[str, Content]:
+        """What the last model has learned."""
+        return self._learner.state()
+
+    def restore(self, state: Mapping[str, Content]) -> None:
+        """Lets the last model go on from ``state``."""
+        self._learner.restore(state)
 
     def writer(self) -> Callable[[Any], None]:
         """A function that puts what is learned now into the last model of a copy of the pipeline."""
         write = self._learner.writer()
-        return lambda spec: write(nested_models(spec)[-1][1])
+        return write if isinstance(write, Taught) else lambda spec: write(nested_models(spec)[-1][1])
 
     def close(self) -> None:
         """Gives back what the last model's learner needs."""
@@ -176,6 +211,26 @@ class _Stage:
                 self._built = self.build(self.spec, self.parameters, self.who)
             return self._built
 
+    @property
+    def neighbors(self) -> NeighborsAsked:
+        """The predictor of a model that asks nearest neighbours."""
+        assert isinstance(self.predictor, NeighborsAsked), "asked only where the pipeline ends in nearest neighbours"
+        return self.predictor
+
+    def taught(self, examples: Taught) -> _Stage:
+        """The stage of the model that knows ``examples`` too; what this one says of itself holds for that one."""
+        other = copy(self)
+        other._building, other._built = threading.Lock(), self.neighbors.taught(examples)
+        return other
+
+    def used(self, values: _Values, count: int) -> dict[str, Column]:
+        """What of ``values`` the model takes, as it declares it."""
+        return {
+            name: values.fitted(description, self.who, count)
+            for name, description in self.description.input_descriptions_by_name.items()
+            if name in values.columns or not description.optional or name not in self.does_without
+        }
+
     @cached_property
     def description(self) -> MLModelDescription:
         return describe(self.spec)
@@ -186,7 +241,7 @@ class _Stage:
         return inputs_to(self.spec, TAKES_ABSENCE)
 
 
-def _named_models(spec: Any, who: str) -> list[tuple[str, Any]]:
+def named_models(spec: Any, who: str) -> list[tuple[str, Any]]:
     """The models with their names; raises ``MLFormatError`` unless there is one at least, and a name of its own for each or none."""
     pipeline = pipeline_of(spec)
     if pipeline is None or not pipeline.models:
@@ -199,8 +254,18 @@ def _named_models(spec: Any, who: str) -> list[tuple[str, Any]]:
     return nested_models(spec)
 
 
-def _within(name: str, parameters: Mapping[str, object]) -> dict[str, object]:
+def within(name: str, parameters: Mapping[str, object]) -> dict[str, object]:
     """The parameters that the model ``name`` is given: those scoped to it, by what is left of their key, before the others."""
     scope = f"{name}."
     scoped = {key.removeprefix(scope): value for key, value in parameters.items() if key.startswith(scope)}
     return {**parameters, **scoped}
+
+
+def within_last(last: str, others: Sequence[str], trainable: Sequence[str], who: str) -> list[str]:
+    """The names ``trainable`` as the ``last`` model knows them: without its own name in front."""
+    for name in trainable:
+        if any(name.startswith(f"{other}.") for other in others):
+            raise MLUpdateError(
+                f"{who}: trainable: expected layers of {last!r}, for only the last model of a pipeline learns, got {name!r}"
+            )
+    return [name.removeprefix(f"{last}.") for name in trainable]

@@ -9,10 +9,11 @@ from typing import Any, TypeAlias
 
 from ..errors import MLFormatError, MLUnsupportedError, MLUpdateError
 from ..format import pipeline_of
+from ..options import NO_OPTIONS, MLTrainingOptions
 from .bayesian_probit import BayesianProbitPredictor
 from .categories import CategoricalMappingPredictor, OneHotEncoderPredictor
 from .custom import CustomPredictor
-from .family import Column, Columns, Learner, Predictor
+from .family import Column, Columns, Learner, Predictor, Trainable
 from .generalized_linear import GLMClassifierPredictor, GLMRegressorPredictor
 from .imputer import ImputerPredictor
 from .linked import LinkedPredictor
@@ -30,6 +31,7 @@ from .support_vectors import SVMClassifierPredictor, SVMRegressorPredictor
 from .suppression import SuppressionPredictor
 from .thresholding import ThresholdingPredictor
 from .tree_ensemble import TreeEnsembleClassifierPredictor, TreeEnsembleRegressorPredictor
+from .updatable import check_marked
 from .vectorizers import DictVectorizerPredictor, FeatureVectorizerPredictor
 
 ComposedBuilder: TypeAlias = Callable[[Any, Mapping[str, object], str, Origin], Predictor]
@@ -62,8 +64,18 @@ def _linked(spec: Any, parameters: Mapping[str, object], who: str, origin: Origi
     return LinkedPredictor(spec, parameters, who, origin, build_predictor)
 
 
-def _pipeline_learner(spec: Any, who: str) -> Learner:
-    return PipelineLearner(spec, who, build_learner)
+def _network_learner(spec: Any, who: str, trainable: Trainable, options: MLTrainingOptions) -> Learner:
+    return NetworkLearner(spec, who, None, trainable, options)
+
+
+def _neighbors_learner(spec: Any, who: str, trainable: Trainable, options: MLTrainingOptions) -> Learner:
+    if trainable is not None or options != NO_OPTIONS:
+        raise MLUpdateError(f"{who}: expected no trainable layers and no training options, for nearest neighbours learn without, got some")
+    return NeighborsLearner(spec, who)
+
+
+def _pipeline_learner(spec: Any, who: str, trainable: Trainable, options: MLTrainingOptions) -> Learner:
+    return PipelineLearner(spec, who, build_learner, trainable, options)
 
 
 PREDICTORS: Mapping[str, PredictorBuilder] = {
@@ -104,10 +116,10 @@ COMPOSED: Mapping[str, ComposedBuilder] = {
 """The types that are made of other models, which may have to be found first."""
 
 LEARNERS: Mapping[str, LearnerBuilder] = {
-    "neuralNetwork": NetworkLearner,
-    "neuralNetworkClassifier": NetworkLearner,
-    "neuralNetworkRegressor": NetworkLearner,
-    "kNearestNeighborsClassifier": NeighborsLearner,
+    "neuralNetwork": _network_learner,
+    "neuralNetworkClassifier": _network_learner,
+    "neuralNetworkRegressor": _network_learner,
+    "kNearestNeighborsClassifier": _neighbors_learner,
     "pipeline": _pipeline_learner,
     "pipelineClassifier": _pipeline_learner,
     "pipelineRegressor": _pipeline_learner,
@@ -131,19 +143,19 @@ def build_predictor(spec: Any, parameters: Mapping[str, object], who: str, origi
     return builder(spec, parameters, who) if builder else UnsupportedPredictor(kind, who)
 
 
-def build_learner(spec: Any, who: str) -> Learner:
+def build_learner(spec: Any, who: str, trainable: Trainable = None, options: MLTrainingOptions = NO_OPTIONS) -> Learner:
     """The learner of an updatable model message.
 
+    ``trainable`` and ``options`` as ``MLModelConfiguration`` has them.
     The learner of a pipeline steps on what ``frozen_front`` makes of the training inputs. Raises ``MLUpdateError`` where
     the model cannot be updated.
     """
     kind = _kind(spec, who)
-    if not spec.isUpdatable:
-        raise MLUpdateError(f"{who}: expected an updatable model, got one that is not marked as updatable")
+    check_marked(spec, who, trainable)
     builder = LEARNERS.get(kind)
     if builder is None:
         raise MLUpdateError(f"{who}: expected a type that can be updated ({', '.join(LEARNERS)}), got {kind}")
-    return builder(spec, who)
+    return builder(spec, who, trainable, options)
 
 
 def frozen_front(

@@ -7,15 +7,17 @@ updatable layers and losses.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import MLUpdateError
-from ..format import LayerRecord, every_layer, layers
+from ..format import LayerRecord, every_layer, layers, network_of
 from ..network import Graph, Loss
+from .family import Trainable
 from .labels import class_labels
 from .targets import Target
+from .trainable import choose, of_graph
 
 UPDATABLE_KINDS = ("convolution", "innerProduct")
 
@@ -28,36 +30,79 @@ OPTIMIZER_NEEDS = {
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """A checked network: ``trainable`` are the graph's keys of parameters that learn, by layer."""
+    """A checked network: its losses with what each compares with, and the fields of parameters that learn, by layer."""
 
-    loss: Loss
-    target: Target
+    losses: tuple[Loss, ...]
+    targets: tuple[Target, ...]
     trainable: dict[str, tuple[str, ...]]
 
 
-def loss_names(network: Any, who: str) -> tuple[str, str, str]:
-    """Kind, input and target of the network's one loss layer. Raises ``MLUpdateError``."""
+@dataclass(frozen=True, slots=True)
+class LossRecord:
+    """A loss layer's message: its name, its kind, and the names of the two that it compares."""
+
+    name: str
+    kind: str
+    value: str
+    target: str
+
+
+def check_marked(spec: Any, who: str, trainable: Trainable = None) -> None:
+    """Raises ``MLUpdateError`` unless the model is marked as updatable; to who asks for layers, it says what else is missing."""
+    if spec.isUpdatable:
+        return
+    wrong = f"{who}: expected an updatable model, got one that is not marked as updatable"
+    network = network_of(spec)
+    if trainable is not None and network is not None:
+        update = network.updateParams
+        parts = {
+            "a loss layer": update.lossLayers,
+            "an optimizer": update.optimizer.WhichOneof("OptimizerType"),
+            "training inputs": spec.description.trainingInput,
+        }
+        missing = ", ".join(["the mark", *(name for name, part in parts.items() if not part)])
+        wrong += f"; 'trainable' chooses layers, how to train is the model's to say: NeuralNetworkBuilder of tailor.building adds {missing}"
+    raise MLUpdateError(wrong)
+
+
+def loss_records(network: Any, weights: Mapping[str, float] | None, who: str) -> list[LossRecord]:
+    """The network's one loss layer, or as many as ``weights`` has names of. Raises ``MLUpdateError``."""
     losses = network.updateParams.lossLayers
-    if len(losses) != 1:
-        got = ", ".join(repr(loss.name) for loss in losses) or "none"
-        raise MLUpdateError(f"{who}: expected one loss layer in updateParams, got {got}")
-    kind = losses[0].WhichOneof("LossLayerType")
-    if kind is None:
-        raise MLUpdateError(
-            f"{who}: loss layer {losses[0].name!r}: expected categorical cross entropy or mean squared error, got none of them"
-        )
-    return kind, getattr(losses[0], kind).input, getattr(losses[0], kind).target
+    names = [loss.name for loss in losses]
+    got = ", ".join(map(repr, names)) or "none"
+    if weights is None and len(losses) != 1:
+        more = "; loss_weights in the training options allow more" if len(losses) > 1 else ""
+        raise MLUpdateError(f"{who}: expected one loss layer in updateParams, got {got}{more}")
+    if weights is not None and (not losses or sorted(weights) != sorted(names)):
+        raise MLUpdateError(f"{who}: loss_weights: expected a weight for each loss layer of the model ({got}), got {', '.join(weights)}")
+    found = []
+    for loss in losses:
+        kind = loss.WhichOneof("LossLayerType")
+        if kind is None:
+            raise MLUpdateError(
+                f"{who}: loss layer {loss.name!r}: expected categorical cross entropy or mean squared error, got none of them"
+            )
+        found.append(LossRecord(loss.name, kind, getattr(loss, kind).input, getattr(loss, kind).target))
+    return found
 
 
-def read_lesson(spec: Any, network: Any, graph: Graph, who: str) -> Lesson:
+def read_lesson(
+    spec: Any,
+    network: Any,
+    graph: Graph,
+    who: str,
+    trainable: Trainable = None,
+    weights: Mapping[str, float] | None = None,
+) -> Lesson:
     """What ``network`` (the part of ``spec`` that is one) learns; ``graph`` is made from its layers.
 
-    Raises ``MLUpdateError`` naming the layer or field where it cannot be updated.
+    ``trainable``: layers that learn whatever the message says of them, as ``choose`` takes them. ``weights``: of the losses, by
+    name; ``None`` for a network with one. Raises ``MLUpdateError`` naming the layer or field where it cannot be updated.
     """
     records = layers(network)
-    trainable = _trainable(records, who)
-    kind, value, target = loss_names(network, who)
-    _check_names(records, network.updateParams.lossLayers[0].name, who)
+    marked = _trainable(records, who) if trainable is None else {}
+    losses = loss_records(network, weights, who)
+    _check_names(records, [loss.name for loss in losses], marked, who)
     optimizer = network.updateParams.optimizer
     chosen = optimizer.WhichOneof("OptimizerType")
     if chosen is None:
@@ -65,8 +110,14 @@ def read_lesson(spec: Any, network: Any, graph: Graph, who: str) -> Lesson:
     for needed in OPTIMIZER_NEEDS[chosen]:
         if not getattr(optimizer, chosen).HasField(needed):
             raise MLUpdateError(f"{who}: expected {needed} in updateParams.{chosen}, got none")
-    loss = _loss(kind, value, target, graph, who)
-    return Lesson(loss, _target(spec, network, loss, target, who), trainable)
+    made = tuple(
+        replace(_loss(loss.kind, loss.value, loss.target, graph, who), weight=1.0 if weights is None else weights[loss.name])
+        for loss in losses
+    )
+    targets = tuple(_target(spec, network, loss, record.target, who) for loss, record in zip(made, losses, strict=True))
+    if trainable is not None:
+        marked = choose(trainable, of_graph(graph, spec, [loss.start for loss in made]), spec, who)
+    return Lesson(made, targets, marked)
 
 
 def _loss(kind: str, value: str, target: str, graph: Graph, who: str) -> Loss:
@@ -133,11 +184,10 @@ def _trainable(records: Sequence[LayerRecord], who: str) -> dict[str, tuple[str,
     return trainable
 
 
-def _check_names(records: Sequence[LayerRecord], loss: str, who: str) -> None:
-    """Parameters are kept by layer name, so layers outside of blocks, those that learn, and the loss are named apart."""
-    every = list(every_layer(records))
-    outside, anywhere = Counter((*(record.name for record in records), loss)), Counter((*(record.name for record in every), loss))
-    learning = {record.name for record in every if record.updatable}
+def _check_names(records: Sequence[LayerRecord], losses: Sequence[str], learning: Collection[str], who: str) -> None:
+    """Parameters are kept by layer name, so layers outside of blocks, those that learn, and losses are named apart."""
+    outside = Counter((*(record.name for record in records), *losses))
+    anywhere = Counter((*(record.name for record in every_layer(records)), *losses))
     for name in anywhere:
         if outside[name] > 1 or (name in learning and anywhere[name] > 1):
             raise MLUpdateError(f"{who}: expected layers and loss layers of different names, got two called {name!r}")

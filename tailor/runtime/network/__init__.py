@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from .backward import stuck_gradients
+from .border import cut
 from .crew import mates, shared_crew
-from .graph import Graph, Node
+from .graph import Graph, Node, inside
 from .lower import lower
 from .observe import Step, Watch, model_watched, watched, watching
 from .plan import Plan, Plans, make_plan
-from .portions import Portion, Tensors, portions
+from .portions import Portion, Tensors, in_any_company, portions, run_all
 from .rewrite import fold_batchnorms, fuse
 from .step import Stop, asked_to_stop, stopping
 from .team import Team, at_most, one_blas_thread, shared_team
-from .trainer import Loss, Trainer
+from .trainer import Clip, Loss, Trainer
 
 __all__ = [
+    "Clip",
     "Graph",
     "Loss",
     "Node",
@@ -28,17 +31,22 @@ __all__ = [
     "Watch",
     "asked_to_stop",
     "at_most",
+    "cut",
     "fold_batchnorms",
     "fuse",
+    "in_any_company",
+    "inside",
     "lower",
     "make_plan",
     "mates",
     "model_watched",
     "one_blas_thread",
     "portions",
+    "run_all",
     "shared_crew",
     "shared_team",
     "stopping",
+    "stuck_gradients",
     "watched",
     "watching",
 ]

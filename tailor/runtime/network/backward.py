@@ -91,11 +91,11 @@ class Tape:
                 _into(step, arriving, found, stop)
 
 
-def gradients(tape: Tape, start: str, gradient: Array, stop: Stop | None = None) -> dict[str, Array]:
-    """Gradients by parameter, given ``gradient`` at the value ``start``; uses up the ``tape`` of the run that made it."""
+def gradients(tape: Tape, starts: Mapping[str, Array], stop: Stop | None = None) -> dict[str, Array]:
+    """Gradients by parameter, given those at the values ``starts``; uses up the ``tape`` of the run that made them."""
     found: dict[str, Array] = {}
     with quiet():
-        tape.back({start: gradient}, found, stop)
+        tape.back(dict(starts), found, stop)
     return found
 
 
@@ -163,25 +163,40 @@ def check_way_back(graph: Graph, start: str, trainable: Collection[str]) -> None
 
     Raises ``MLUpdateError`` naming the layers that let none through, and a custom layer on the way that gives none.
     """
+    for message in stuck_gradients(graph, start, trainable).values():
+        raise MLUpdateError(message)
+
+
+def stuck_gradients(graph: Graph, start: str, trainable: Collection[str]) -> dict[str, str]:
+    """Those keys among ``trainable`` that gradients at ``start`` do not reach, although it depends on them; each with the reason."""
     edges = list(_edges(graph.needed((start,)), trainable))
     reached = _closure([(to, of) for node, of, to in reversed(edges) if _passes(node)], {start})
+    owed = any(_owes(node) for node, _, _ in edges)
+    found: dict[str, str] = {}
     for key in trainable:
+        if ("", key) in reached and not owed:
+            continue
         depending = _closure([(of, to) for _, of, to in edges], {("", key)})
         if start not in depending:
             continue
         between = [node for node, of, to in edges if not _passes(node) and of & depending and to & reached]
-        owing = [node for node in between if node and node.control is None and (node.op is None or node.kind.startswith("custom."))]
-        stuck = owing or ([] if ("", key) in reached else between)
+        stuck = [node for node in between if _owes(node)] or ([] if ("", key) in reached else between)
         if stuck:
             names = dict.fromkeys(f"layer {node.name!r} of kind {node.kind!r}" for node in stuck if node)
-            raise MLUpdateError(
+            found[key] = (
                 f"{', '.join(names)}: expected a layer that gradients pass through, because {key!r} learns before it, "
                 "got one that has no gradient"
             )
+    return found
 
 
 def _passes(node: Node | None) -> bool:
     return node is None or (node.op is not None and node.op.backward is not None)
+
+
+def _owes(node: Node | None) -> bool:
+    """Whether gradients should pass, but nobody has said how."""
+    return node is not None and node.control is None and not _passes(node) and (node.op is None or node.kind.startswith("custom."))
 
 
 def _edges(nodes: tuple[Node, ...], trainable: Collection[str]) -> Iterator[Edge]:

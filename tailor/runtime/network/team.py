@@ -188,14 +188,24 @@ class _Limit:
             # of equal bits.
             for library, found in zip(libraries, threads, strict=True):
                 if found != 1:
-                    library.set_num_threads(1)
+                    _set(library, 1)
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self._users -= 1
             if self._users == 0:
                 for library, threads in zip(self._libraries or (), self._before, strict=True):
-                    library.set_num_threads(threads)
+                    _set(library, threads)
+
+
+def _set(library: Any, threads: int) -> None:
+    """Sets the threads of a BLAS library, from whichever thread: ``threadpoolctl`` 3.8 lets only the first one that does, unless told."""
+    clear = getattr(library, "clear_controlling_thread", None)
+    if clear is not None:
+        clear(force=True)
+    library.set_num_threads(threads)
+    if clear is not None:
+        clear(force=True)
 
 
 _limit = _Limit()

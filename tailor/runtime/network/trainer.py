@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -36,11 +36,13 @@ class Loss:
 
     ``"cross entropy"``: ``value`` is the softmax of ``start``, the target a class index an example; both gradients are
     taken in one, p - onehot. ``"squared error"``: ``start`` is ``value``, the target has as many elements as it.
+    ``weight``: what it counts, among several.
     """
 
     kind: Literal["cross entropy", "squared error"]
     value: str
     start: str
+    weight: float = 1.0
 
     def judge(self, values: Mapping[str, Array], targets: Array, total: int) -> tuple[Array, Array]:
         """Each example's loss (float64 ``[N]``), and the gradient of their sum over ``total`` at ``start``."""
@@ -52,42 +54,74 @@ class Loss:
         else:
             losses = mean_squared_error(rows, targets)
             gradient = mean_squared_error_gradient(rows, targets)
-        return losses.astype(np.float64), (gradient / total).reshape(values[self.start].shape)
+        gradient = (gradient / total).reshape(values[self.start].shape)
+        if self.weight == 1.0:
+            return losses.astype(np.float64), gradient
+        return losses.astype(np.float64) * self.weight, gradient * gradient.dtype.type(self.weight)
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """What keeps gradients small: first each number to -value...value, then all of them together to a length of ``norm``."""
+
+    value: float | None = None
+    norm: float | None = None
+
+    def apply(self, gradients: Mapping[str, Array]) -> dict[str, Array]:
+        """The gradients, clipped; the ones given stay as they are."""
+        found = dict(gradients)
+        if self.value is not None:
+            found = {key: np.clip(g, -self.value, self.value) for key, g in found.items()}
+        if self.norm is not None:
+            # in the order of names, which is the same for who goes on from a checkpoint
+            length = sum(float(np.sum(np.square(found[key], dtype=np.float64))) for key in sorted(found)) ** 0.5
+            if length > self.norm:
+                found = {key: g * g.dtype.type(self.norm / length) for key, g in found.items()}
+        return found
+
+
+ADDED, EXAMPLES = "/added", "/examples"
+"""Slots while a step waits: by parameter the sum of its gradients so far, and of how many examples."""
 
 
 class Trainer:
     """Parameters that learn, and the state of the optimizer: ``parameters``, ``slots``, ``steps``, all plain.
 
     ``parameters``  arrays of its own, by name, changed in place by ``step``.
-    ``slots``       what the optimizer remembers, by name; made at the first step.
-    ``steps``       how many steps have been taken.
+    ``slots``       what the optimizer remembers, by name; made at the first step. While a step waits, also what it waits with.
+    ``steps``       how many steps the optimizer has taken.
+
+    Of several losses the sum is made small. ``clip``: what keeps gradients small.
 
     Raises ``MLUpdateError`` where a layer between the loss and a parameter that learns has no gradient.
     """
 
-    def __init__(self, graph: Graph, loss: Loss, trainable: Collection[str], team: Team) -> None:
-        needed = graph.towards(*dict.fromkeys((loss.value, loss.start)))
+    def __init__(self, graph: Graph, losses: Sequence[Loss], trainable: Collection[str], team: Team, clip: Clip = Clip()) -> None:
+        needed = graph.towards(*dict.fromkeys(name for loss in losses for name in (loss.value, loss.start)))
         self.parameters = {key: np.array(array, order="C") for key, array in graph.parameters.items() if key in trainable}
         self.graph = replace(needed, parameters={key: self.parameters.get(key, array) for key, array in needed.parameters.items()})
         self.slots: dict[str, Array] = {}
         self.steps = 0
-        self._loss = loss
+        self._losses = tuple(losses)
+        self._clip = clip
         self._team = team
         self._plans = Plans(self.graph, learns=self.parameters.keys())
-        check_way_back(self.graph, loss.start, self.parameters.keys())
+        for loss in losses:
+            check_way_back(self.graph, loss.start, self.parameters.keys())
 
     def plan(self, tensors: Tensors) -> Plan:
         """The plan for the first example's shapes; see ``make_plan`` for what it raises."""
         return self._plans.plan({name: np.shape(tensors[name][0]) for name in self.graph.inputs})
 
-    def step(self, tensors: Tensors, targets: Array, optimizer: SGD | Adam) -> Array:
-        """Learns from ``len(targets)`` examples; their losses before the step, float64 ``[N]``.
+    def step(self, tensors: Tensors, targets: Sequence[Array], optimizer: SGD | Adam, waits: bool = False) -> Array:
+        """Learns from N examples; their losses before the step, float64 ``[N]``.
 
-        ``targets``: int64 ``[N]`` (cross entropy) or float32 ``[N, elements]`` (squared error).
+        ``targets``, one a loss: int64 ``[N]`` (cross entropy) or float32 ``[N, elements]`` (squared error). ``waits``: gradients are
+        only kept; the next step that does not wait is one by the mean gradient of all examples since the last.
         Raises ``MLUpdateError`` where a loss or a gradient is not finite, and ``MLPredictionCancelledError`` where
         ``stopping`` says so before all gradients are there; nothing has changed then.
         """
-        total = len(targets)
+        total = len(targets[0])
         stop = asked_to_stop()
         work = portions(self._plans, tensors, total)
         losses = np.empty(total)
@@ -96,7 +130,7 @@ class Trainer:
 
         def learn(number: int) -> dict[str, Array]:
             portion = work[number]
-            losses[portion.at], found = self._learn(portion, targets[portion.at], total, stop)
+            losses[portion.at], found = self._learn(portion, [target[portion.at] for target in targets], total, stop)
             return found
 
         def take(found: dict[str, Array]) -> None:
@@ -113,21 +147,64 @@ class Trainer:
         for key, gradient in sums.items():
             if not np.isfinite(gradient).all():
                 raise MLUpdateError(f"expected finite gradients, got {gradient[~np.isfinite(gradient)].flat[0]} for {key!r}")
-        self._advance(sums, optimizer)
+        if waits or EXAMPLES in self.slots:
+            sums = self._with_those_kept(sums, total, keep=waits)
+        if not waits:
+            self._advance(self._clip.apply(sums), optimizer)
         return losses
 
-    def _learn(self, portion: Portion, targets: Array, total: int, stop: Stop | None) -> tuple[Array, dict[str, Array]]:
+    def _with_those_kept(self, means: Mapping[str, Array], total: int, *, keep: bool) -> dict[str, Array]:
+        """The mean gradients of ``total`` examples, with those of the examples kept before; to ``keep``, goes on to wait with them."""
+        kept = {key.removesuffix(ADDED): g for key, g in self.slots.items() if key.endswith(ADDED)}
+        count = total + int(self.slots.get(EXAMPLES, np.zeros(1))[0])
+        sums = kept | {key: g * g.dtype.type(total) + kept.get(key, g.dtype.type(0)) for key, g in means.items()}
+        self.slots = {key: slot for key, slot in self.slots.items() if key != EXAMPLES and not key.endswith(ADDED)}
+        if keep:
+            self.slots |= {f"{key}{ADDED}": g for key, g in sums.items()} | {EXAMPLES: np.array([count])}
+        return {key: g / g.dtype.type(count) for key, g in sums.items()}
+
+    def _learn(self, portion: Portion, targets: Sequence[Array], total: int, stop: Stop | None) -> tuple[Array, dict[str, Array]]:
         tape = Tape(self.parameters.keys())
-        values = portion.run(tape, stop)
+        losses, starts = self._compared(portion, portion.run(tape, stop), targets, total)
+        return losses, gradients(tape, starts, stop)
+
+    def judge(self, tensors: Tensors, targets: Sequence[Array]) -> tuple[Array, list[Array]]:
+        """What N examples come to, and nothing learned from them: their losses as ``step`` gives them, and for each loss the place
+        of the largest number of its value, int64 ``[N]``: of cross entropy the most probable class. Raises as ``step`` does.
+        """
+        stop = asked_to_stop()
+        work = portions(self._plans, tensors, len(targets[0]))
+        losses = np.empty(len(targets[0]))
+        largest = [np.empty(len(losses), np.int64) for _ in self._losses]
+
+        def look(number: int) -> None:
+            portion = work[number]
+            values = portion.run(stop=stop)
+            losses[portion.at], _ = self._compared(portion, values, [target[portion.at] for target in targets], 1)
+            for loss, places in zip(self._losses, largest, strict=True):
+                places[portion.at] = values[loss.value].reshape(len(places[portion.at]), -1).argmax(axis=1)
+
+        self._team.each(look, len(work), lambda _: None)
+        return losses, largest
+
+    def _compared(
+        self, portion: Portion, values: Mapping[str, Array], targets: Sequence[Array], total: int
+    ) -> tuple[Array, dict[str, Array]]:
+        """The losses of the examples of a portion, and the gradients of their sum over ``total`` where the way back starts."""
+        starts: dict[str, Array] = {}
+        losses = np.zeros(len(targets[0]))
         try:
             with quiet():
-                losses, gradient = self._loss.judge(values, targets, total)
+                for loss, target in zip(self._losses, targets, strict=True):
+                    own, gradient = loss.judge(values, target, total)
+                    losses = losses + own
+                    starts[loss.start] = starts[loss.start] + gradient if loss.start in starts else gradient
         except ValueError as error:  # an example whose shape makes another number of values than the first one's did
             raise MLUpdateError(str(error)).of_example(portion.at.start) from error
         if not np.isfinite(losses).all():
             row = int(np.flatnonzero(~np.isfinite(losses))[0])
             raise MLUpdateError(f"expected a finite loss, got {losses[row]}").of_example(portion.at.start + row)
-        return losses, gradients(tape, self._loss.start, gradient, stop)
+        return losses, starts
 
     def _advance(self, sums: Mapping[str, Array], optimizer: SGD | Adam) -> None:
         """The optimizer's step. It treats elements one by one, so any way of sharing them out gives the same bits."""

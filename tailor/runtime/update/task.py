@@ -6,22 +6,27 @@ import inspect
 import os
 import weakref
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import anyio
+from anyio import to_thread
 
+from tailor.persistence import Checkpoint
 from tailor.scheduler import Lane, ThreadLane
 
 from ..configuration import MLModelConfiguration
-from ..errors import MLModelError, MLUpdateError
+from ..errors import MLModelError, MLTaskStateError, MLUpdateError
 from ..model import MLModel
 from ..parameters import MLParameterKey, ParameterValue, check_adjustable, check_parameters
-from ..task import MLTask, MLTaskState
+from ..task import MLTask
 from ..values import MLBatchProvider
-from .context import Handler, MLMetricKey, MLUpdateContext, MLUpdateProgressEvent, MLUpdateProgressHandlers
+from .checkpoint import apply_checkpoint, kept_parameters, read_checkpoint, take_checkpoint
+from .context import Handler, MLMetricKey, MLUpdateContext, MLUpdateProgressEvent, MLUpdateProgressHandlers, check_handler
+from .guard import MLUpdateGuard
+from .position import Note
+from .saving import MLCheckpoints, Saving
 from .stream import EventStream
-from .training import Note, Training
+from .training import Training
 
 if TYPE_CHECKING:
     from ..background import Runtime
@@ -32,6 +37,8 @@ class MLUpdateTask(MLTask[MLUpdateContext]):
 
     ``context = await MLUpdateTask("Sticker.mlmodel", training_data)`` gives the final context; ``context.model`` is the
     updated model. ``training_data`` is an ``MLBatchProvider`` of the model's training inputs; it is read in a worker.
+    With a ``guard`` the updated model is judged at the end. Where it is refused the task completes all the same, but ``context.model`` is
+    the model there was; ``context.verdict`` tells why.
 
     Raises ``MLUpdateError`` at once where the model cannot be updated or there are no examples, ``MLParameterError`` for
     a parameter that the model does not allow. What goes wrong later is raised by ``await`` and kept in ``error``.
@@ -46,23 +53,74 @@ class MLUpdateTask(MLTask[MLUpdateContext]):
         progress_handlers: MLUpdateProgressHandlers | None = None,
         completion_handler: Handler | None = None,
         runtime: Runtime | None = None,
+        guard: MLUpdateGuard | None = None,
+        checkpoints: MLCheckpoints | None = None,
+        _goes_on: Checkpoint | None = None,
     ) -> None:
         super().__init__(runtime)
-        _check_handlers(progress_handlers)
+        _check_given("progress_handlers", progress_handlers, MLUpdateProgressHandlers)
+        _check_given("checkpoints", checkpoints, MLCheckpoints)
+        check_handler("completion_handler", completion_handler)
         if not isinstance(model, MLModel):
             model = MLModel(model, configuration)
         elif configuration is not None:
-            model = MLModel.from_spec(model.spec, model.name, configuration, folder=model.folder)
-        given = model.configuration.parameters or {}
+            model = model._configured(configuration)
+        given = check_parameters(model._outline, model.configuration.parameters or {})
         self._model = model
-        self._training = Training(model, training_data, check_parameters(model.spec, given))
+        self._training = Training(model, training_data, given if _goes_on is None else kept_parameters(_goes_on, model, given), guard)
+        if _goes_on is not None:
+            try:
+                apply_checkpoint(_goes_on, self._training)
+            except BaseException:
+                self._training.close()
+                raise
+        self._training.saving = Saving(checkpoints) if checkpoints is not None else None
         self._lane: Lane = runtime.lane if runtime is not None else ThreadLane()
         self._handlers = progress_handlers
         self._completion_handler = completion_handler
         self._streams: weakref.WeakSet[EventStream] = weakref.WeakSet()
         self._contexts: weakref.WeakSet[MLUpdateContext] = weakref.WeakSet()
         self._changes: dict[MLParameterKey, ParameterValue] = {}
-        self._last = Note(MLUpdateProgressEvent(0), MappingProxyType({}))
+        self._asked: list[_Asked] = []
+        self._at_work = False
+
+    @classmethod
+    def restore(
+        cls,
+        checkpoint: Checkpoint | str | os.PathLike[str],
+        model: MLModel | str | os.PathLike[str] | bytes,
+        training_data: MLBatchProvider,
+        configuration: MLModelConfiguration | None = None,
+        *,
+        progress_handlers: MLUpdateProgressHandlers | None = None,
+        completion_handler: Handler | None = None,
+        runtime: Runtime | None = None,
+        guard: MLUpdateGuard | None = None,
+        checkpoints: MLCheckpoints | None = None,
+    ) -> Self:
+        """The task that goes on where ``checkpoint`` was taken, in this process or another one, and ends with the same bits.
+
+        ``model``, ``training_data``, ``configuration`` and ``guard`` are those of the task that it was taken of. Parameters may be
+        left out: those in force then are in force again, the learning rate as it was changed last. TRAINING_BEGIN is told again,
+        the other events from the next mini-batch on.
+
+        Raises ``MLCheckpointError`` for a file that is no checkpoint or damaged, and for one of another model, of other training data
+        (by their number, by a handful of examples that were learned from, which are compared now, and by the others when their
+        turn comes) or of other parameters; besides what making a task raises. The file stays as it is.
+        """
+        if not isinstance(checkpoint, Checkpoint):
+            checkpoint = read_checkpoint(checkpoint)
+        return cls(
+            model,
+            training_data,
+            configuration,
+            progress_handlers=progress_handlers,
+            completion_handler=completion_handler,
+            runtime=runtime,
+            guard=guard,
+            checkpoints=checkpoints,
+            _goes_on=checkpoint,
+        )
 
     def resume(self, with_parameters: Mapping[MLParameterKey, object] | None = None) -> None:
         """Starts the task; ``with_parameters`` replace the values in force from the next mini-batch on.
@@ -70,7 +128,7 @@ class MLUpdateTask(MLTask[MLUpdateContext]):
         Raises ``MLParameterError`` for a key that cannot change in progress and for a value out of its constraint, and
         ``MLTaskStateError`` where the task has ended; nothing changes then.
         """
-        changes = check_parameters(self._model.spec, with_parameters or {})
+        changes = check_parameters(self._model._outline, with_parameters or {})
         check_adjustable(changes)
         super().resume()
         if changes:
@@ -83,6 +141,33 @@ class MLUpdateTask(MLTask[MLUpdateContext]):
         self._training.cancel()
         for stream in list(self._streams):
             stream.asked.set()  # there is nothing more to wait for
+
+    def suspend(self) -> None:
+        """Asks the task to pause at the end of the mini-batch at work; the state is SUSPENDED then.
+
+        ``resume()`` lets it go on, ``cancel()`` ends it; who awaits it waits for either. Its checkpoint has been written by
+        then, if it has ``MLCheckpoints``, so that it can also be taken up by another process.
+        """
+        super().suspend()
+        if self._pausing:
+            self._training.interrupt()
+
+    async def checkpoint(self) -> Checkpoint:
+        """The update as it is at the end of the mini-batch at work, to be kept elsewhere than ``MLCheckpoints`` does.
+
+        Raises ``MLTaskStateError`` where the task has ended, or ends before.
+        """
+        if self._state.is_final:
+            raise MLTaskStateError(f"{self._name()} is {self._state.name.lower()}: there is nothing to go on from")
+        if not self._at_work:
+            return self._taken()
+        asked = _Asked()
+        self._asked.append(asked)
+        self._training.interrupt()
+        await asked.answered.wait()
+        if asked.checkpoint is None:
+            raise MLTaskStateError(f"{self._name()} ended before the checkpoint could be taken")
+        return asked.checkpoint
 
     def events(
         self,
@@ -112,7 +197,7 @@ class MLUpdateTask(MLTask[MLUpdateContext]):
     async def _until(self, arrived: anyio.Event) -> None:
         """Waits for ``arrived`` or the end, for a stream; drives the task where nobody else would."""
         self._about_to_wait()
-        if self._state is MLTaskState.SUSPENDED:
+        if not self._begun and not self._state.is_final:
             self.resume()
         if self._runtime is not None:
             await arrived.wait()
@@ -128,10 +213,10 @@ class MLUpdateTask(MLTask[MLUpdateContext]):
     async def _stretch(self) -> bool:
         for asked in [stream.asked for stream in self._streams if stream.reader is not None]:
             await asked.wait()
-        if self._cancelling():
+        if self._cancelling() or self._pausing:
             return False
         if self._training.done:  # not before who follows the events has dealt with the last one: it may still resume or cancel
-            self._outcome = self._context(MLUpdateProgressEvent(0), self._last.metrics)
+            self._outcome = self._context(MLUpdateProgressEvent(0), self._training.position.metrics)
             return True
         for context in list(self._contexts):
             context._settle()
@@ -139,8 +224,9 @@ class MLUpdateTask(MLTask[MLUpdateContext]):
         self._changes.clear()
         wanted = self._wanted()
         for note in await self._worked(wanted):
-            self._last = note
             await self._notify(note)
+        if self._asked and not self._cancelling():
+            self._answer(self._taken())
         return False
 
     async def _worked(self, wanted: MLUpdateProgressEvent) -> list[Note]:
@@ -158,10 +244,13 @@ class MLUpdateTask(MLTask[MLUpdateContext]):
 
         async with anyio.create_task_group() as group:
             group.start_soon(watch)
+            self._at_work = True
             try:
                 notes = await self._lane.run(lambda: self._training.stretch(wanted))
             except Exception as error:  # raised below, for out of here it would come in an exception group
                 failure = error
+            finally:
+                self._at_work = False
             ended = True
             group.cancel_scope.cancel()
         if failure is not None:
@@ -180,23 +269,47 @@ class MLUpdateTask(MLTask[MLUpdateContext]):
         self._move()
 
     def _context(self, event: MLUpdateProgressEvent, metrics: Mapping[MLMetricKey, float | int]) -> MLUpdateContext:
+        judged, judging = self._training.candidate, self._training.judging
+
         def hold() -> Callable[[], MLModel]:
+            if judged is not None:
+                return lambda: judged
             write = self._training.learner.writer()
             return lambda: self._model._changed(write)
 
-        context = MLUpdateContext(self, event, metrics, self._training.parameters, hold)
+        verdict = judging.verdict if judging is not None else None
+        context = MLUpdateContext(self, event, metrics, self._training.in_force(), hold, self._model, verdict)
         self._contexts.add(context)
         return context
+
+    def _taken(self) -> Checkpoint:
+        return take_checkpoint(self._training, self._changes)
+
+    def _answer(self, checkpoint: Checkpoint | None) -> None:
+        """Gives a checkpoint to those who asked for one."""
+        for asked in self._asked:
+            asked.checkpoint = checkpoint
+            asked.answered.set()
+        self._asked.clear()
+
+    async def _settle(self, *, stopped: bool) -> None:
+        saving = self._training.saving
+        if saving is not None:
+            last = saving.when.on_stop if stopped else saving.when.keep and self._training.done
+            await to_thread.run_sync(saving.finish, self._taken if last and self._training.begun else None)
 
     async def _told(self) -> None:
         context = self._outcome
         if context is None or self._error is not None:
-            context = self._context(MLUpdateProgressEvent(0), self._last.metrics)
+            context = self._context(MLUpdateProgressEvent(0), self._training.position.metrics)
         if self._handlers is not None:
             await _call(self._handlers.completion_handler, context)
         await _call(self._completion_handler, context)
+        if self._error is None and self._training.saving is not None and not self._training.saving.when.keep:
+            self._training.saving.remove()
 
     def _release(self) -> None:
+        self._answer(None)
         for context in list(self._contexts):
             context._settle()
         self._training.close()
@@ -214,9 +327,17 @@ class MLUpdateTask(MLTask[MLUpdateContext]):
         return translated
 
 
-def _check_handlers(given: object) -> None:
-    if given is not None and not isinstance(given, MLUpdateProgressHandlers):
-        raise MLUpdateError(f"progress_handlers: expected MLUpdateProgressHandlers, got {type(given).__name__}")
+class _Asked:
+    """Somebody's wish for a checkpoint."""
+
+    def __init__(self) -> None:
+        self.answered = anyio.Event()
+        self.checkpoint: Checkpoint | None = None
+
+
+def _check_given(name: str, given: object, kind: type) -> None:
+    if given is not None and not isinstance(given, kind):
+        raise MLUpdateError(f"{name}: expected {kind.__name__}, got {type(given).__name__}")
 
 
 async def _call(handler: Handler | None, context: MLUpdateContext) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Mapping
 
 import numpy as np
 
@@ -20,39 +19,48 @@ from ..parameters import ParameterValue, parameter_descriptions
 from ..values import MLBatchProvider
 from .context import MLMetricKey, MLUpdateProgressEvent
 from .examples import Examples
+from .guard import MLUpdateGuard
+from .judging import Judging
+from .position import Note, Position
+from .saving import Saving
 
 # How long a worker computes, at most, before the event loop hears of it and may cancel or change parameters: a
 # mini-batch of a small model takes less than the hand-over to the worker, so several are taken at once.
 STRETCH_SECONDS = 0.05
 
-# How many examples a model without mini-batches (nearest neighbours) takes at once.
+# How many examples a model without mini-batches (nearest neighbours) takes at once, and are judged at once at most.
 PORTION = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """Something that happened in an update."""
-
-    event: MLUpdateProgressEvent
-    metrics: Mapping[MLMetricKey, float | int]
 
 
 class Training:
     """Where an update is and how it goes on: ``stretch`` takes it further, one or several mini-batches at a time."""
 
-    def __init__(self, model: MLModel, provider: MLBatchProvider, given: Mapping[Key, ParameterValue]) -> None:
-        self.learner: Learner = build_learner(model.spec, f"model {model.name!r}")
-        self.examples = Examples(model, provider)
+    def __init__(
+        self, model: MLModel, provider: MLBatchProvider, given: Mapping[Key, ParameterValue], guard: MLUpdateGuard | None = None
+    ) -> None:
+        self.learner: Learner = build_learner(
+            model._outline, f"model {model.name!r}", model.configuration.trainable, model.configuration.training
+        )
         self.parameters = _in_force(model, given)
+        epochs = int(self.parameters.get(Key.EPOCHS, 1))
+        self.examples = Examples(model, provider, self.learner, epochs, model.configuration.cache_bytes)
+        portion = min(PORTION, int(self.parameters.get(Key.MINI_BATCH_SIZE, PORTION)))
+        self.judging = None if guard is None else Judging(guard, model, self.examples, self.learner, portion)
+        self.candidate: MLModel | None = None  # what was judged
+        self.numbers: Array = np.arange(self.examples.count)  # of the examples to learn from, in the training data
+        self.guard = guard
+        self.model = model
+        self.position = Position()
+        self.begun = False
         self.done = False
+        self.saving: Saving | None = None
+        self._course = None if self.judging is None else self.judging.before()  # of the guard, to be walked through next
+        self._options = model.configuration.training
         self._threads = model.configuration.threads
-        self._epoch = 0
-        self._batch = 0
-        self._loss_sum = 0.0
         self._order: Array | None = None
-        self._begun = False
         self._interrupted = False
         self._cancelled = False
+        self._multiplier = self._scheduled()
 
     def interrupt(self) -> None:
         """Ends the present stretch after its present mini-batch. May be called from any thread."""
@@ -67,77 +75,150 @@ class Training:
         self.parameters.update(parameters)
         self._interrupted = False
 
+    def go_on_from(self, position: Position) -> None:
+        """Puts a training that has not begun where another one was."""
+        self.position = position
+        self._multiplier = self._scheduled()
+
+    def in_force(self) -> dict[Key, ParameterValue]:
+        """The parameters as they are now: the learning rate as it is scheduled for the last mini-batch that was begun."""
+        if self._options.schedule is None:
+            return dict(self.parameters)
+        return {**self.parameters, Key.LEARNING_RATE: float(self.parameters[Key.LEARNING_RATE]) * self._multiplier}
+
     def stretch(self, wanted: MLUpdateProgressEvent) -> list[Note]:
         """Goes on to the next event of ``wanted``, to an interruption, or for a while; what happened last."""
-        if not self._begun:
-            self._begun = True
+        if not self.begun:
+            self.begun = True
             return [Note(MLUpdateProgressEvent.TRAINING_BEGIN, {})]
         until = time.monotonic() + STRETCH_SECONDS
+        if self._course is not None:
+            self._walk(self._course, until)
+            return []
+        if self._ended():
+            self._finish()
+            return []
         while True:
+            if self.saving is not None:
+                self.saving.at_boundary(self)
             notes = self._step()
             heard = any(note.event & wanted for note in notes)
-            if heard or self.done or self._interrupted or time.monotonic() >= until:
+            if heard or self.done or self._course is not None or self._interrupted or time.monotonic() >= until:
                 return notes
+
+    @property
+    def epochs(self) -> int:
+        """How often all examples are learned from."""
+        return int(self.parameters[Key.EPOCHS]) if self.learner.iterative else 1
 
     def close(self) -> None:
         """Gives back what training needs."""
         self.learner.close()
         self.examples.close()
+        if self._course is not None:
+            self._course.close()
+
+    def _walk(self, course: Iterator[None], until: float) -> None:
+        """Goes on with what the guard does, to its end, to an interruption, or for a while."""
+        try:
+            with at_most(self._threads), stopping(lambda: self._cancelled):
+                for _ in course:
+                    if self._interrupted or time.monotonic() >= until:
+                        return
+        except MLPredictionCancelledError:
+            return
+        self._course = None
+        if self.judging is not None:
+            self.numbers, self.done = self.judging.numbers, self.judging.verdict is not None
+
+    def _judged(self, judging: Judging) -> Generator[None]:
+        """The end of an update that has a guard."""
+        self.candidate = self.model._changed(self.learner.writer())
+        yield from judging.after(self.candidate)
 
     def _step(self) -> list[Note]:
         """One mini-batch; nothing, where it was cancelled."""
-        count = self.examples.count
-        size = min(int(self.parameters[Key.MINI_BATCH_SIZE]), count) if self.learner.iterative else PORTION
+        count, at, batch = len(self.numbers), self.position, self._batch
         if self._order is None:
             self._order = self._permutation()
-        start = self._batch * size
-        indices = self._order[start : start + size]
+        indices = self._order[at.cursor : at.cursor + self._size]
+        waits = self.learner.iterative and (batch + 1) % self._options.accumulate != 0 and at.cursor + len(indices) < count
         try:
-            with at_most(self._threads):
-                columns = self.examples.columns(indices)
-                with numbered(indices.tolist()), stopping(lambda: self._cancelled):
-                    losses = self.learner.step(columns, len(indices), self._optimizer())
+            with at_most(self._threads), stopping(lambda: self._cancelled):
+                if batch == 0:
+                    self.examples.check_count()
+                columns = self.examples.prepared(indices)
+                with numbered(indices.tolist()):
+                    losses = self.learner.step(columns, len(indices), self._optimizer(), waits)
         except MLPredictionCancelledError:
             return []
         except MLModelError as error:
-            raise type(error)(f"epoch {self._epoch}, mini-batch {self._batch}: {error}") from error
-        metrics: dict[MLMetricKey, float | int] = {MLMetricKey.EPOCH_INDEX: self._epoch, MLMetricKey.MINI_BATCH_INDEX: self._batch}
-        if losses is not None:
-            total = float(np.sum(losses, dtype=np.float64))
-            self._loss_sum += total
-            metrics[MLMetricKey.LOSS_VALUE] = total / len(indices)
-        notes = [Note(MLUpdateProgressEvent.MINI_BATCH_END, metrics)]
-        self._batch += 1
-        if start + size >= count:
-            if losses is not None:
-                metrics = {**metrics, MLMetricKey.LOSS_VALUE: self._loss_sum / count}
-            notes.append(Note(MLUpdateProgressEvent.EPOCH_END, metrics))
-            self._epoch, self._batch, self._loss_sum, self._order = self._epoch + 1, 0, 0.0, None
-            self.done = self._epoch >= (int(self.parameters[Key.EPOCHS]) if self.learner.iterative else 1)
+            raise type(error)(f"epoch {at.epoch}, mini-batch {batch}: {error}") from error
+        self.position, notes = at.after(batch, len(indices), losses, count)
+        if self.position.epoch > at.epoch:
+            self._order = None
+            self._check_loss(at.epoch, self.position)
+            if self._ended():
+                self._finish()
         return notes
+
+    @property
+    def _size(self) -> int:
+        """Examples of a mini-batch that is full."""
+        return min(int(self.parameters[Key.MINI_BATCH_SIZE]), len(self.numbers)) if self.learner.iterative else PORTION
+
+    @property
+    def _batch(self) -> int:
+        """The number of the next mini-batch in its epoch."""
+        return self.position.cursor // self._size
+
+    def _ended(self) -> bool:
+        """Whether all examples have been learned from as often as they should be."""
+        return self.position.epoch >= self.epochs
+
+    def _finish(self) -> None:
+        """Goes over to what comes behind the learning."""
+        self.done = self.judging is None
+        self._course = None if self.judging is None else self._judged(self.judging)
+
+    def _check_loss(self, epoch: int, after: Position) -> None:
+        """Lets the guard see the mean loss of an epoch."""
+        if self.judging is not None and after.first_loss is not None:
+            self.judging.check_epoch(epoch, after.metrics[MLMetricKey.LOSS_VALUE], after.first_loss)
 
     def _permutation(self) -> Array:
         """The order of the examples in this epoch, which depends on seed and epoch alone."""
         if not (self.learner.iterative and self.parameters[Key.SHUFFLE]):
-            return np.arange(self.examples.count)
+            return self.numbers
         seed = int(self.parameters[Key.SEED]) % 2**64
-        return np.random.Generator(np.random.PCG64([seed, self._epoch])).permutation(self.examples.count)
+        return np.random.Generator(np.random.PCG64([seed, self.position.epoch])).permutation(self.numbers)
 
     def _optimizer(self) -> SGD | Adam | None:
         """The optimizer with the parameters in force."""
         value = self.parameters
         if not self.learner.iterative:
             return None
-        rate = float(value[Key.LEARNING_RATE])
+        self._multiplier = self._scheduled()
+        rate, decay = float(value[Key.LEARNING_RATE]) * self._multiplier, self._options.weight_decay
         if Key.BETA1 in value:
-            return Adam(rate, float(value[Key.BETA1]), float(value[Key.BETA2]), float(value[Key.EPS]))
-        return SGD(rate, float(value[Key.MOMENTUM]))
+            return Adam(rate, float(value[Key.BETA1]), float(value[Key.BETA2]), float(value[Key.EPS]), decay)
+        return SGD(rate, float(value[Key.MOMENTUM]), decay)
+
+    def _scheduled(self) -> float:
+        """What the learning rate of the present mini-batch is multiplied by."""
+        schedule = self._options.schedule
+        if schedule is None:
+            return 1.0
+        batches = -(-len(self.numbers) // int(self.parameters[Key.MINI_BATCH_SIZE]))
+        steps = -(-batches // self._options.accumulate)
+        step = self.position.epoch * steps + self._batch // self._options.accumulate
+        return schedule.multiplier(self.position.epoch, step, int(self.parameters[Key.EPOCHS]), steps)
 
 
 def _in_force(model: MLModel, given: Mapping[Key, ParameterValue]) -> dict[Key, ParameterValue]:
     """The model's defaults under what was given; a seed that nobody gave is drawn, so that it can be told."""
     values: dict[Key, ParameterValue] = {}
-    for key, description in parameter_descriptions(model.spec).items():
+    for key, description in parameter_descriptions(model._outline).items():
         default = description.default_value
         value = given.get(key, secrets.randbits(63) if default is None else default)
         try:

@@ -15,10 +15,12 @@ from .deliver import deliver
 from .feature import MLFeatureValue
 from .framing import MLImageCropAndScale, MLImageOption
 from .multi_array import MLMultiArray
+from .origin import NO_ORIGIN, MLExampleOrigin
 from .provider import MLArrayBatchProvider, MLBatchProvider, MLDictionaryFeatureProvider, MLFeatureProvider, as_mapping
 from .types import MLColorSpace, MLFeatureType, MLMultiArrayDataType
 
 __all__ = [
+    "NO_ORIGIN",
     "Column",
     "MLArrayBatchProvider",
     "MLBatchProvider",
@@ -26,6 +28,7 @@ __all__ = [
     "MLConstraint",
     "MLDictionaryConstraint",
     "MLDictionaryFeatureProvider",
+    "MLExampleOrigin",
     "MLFeatureDescription",
     "MLFeatureProvider",
     "MLFeatureType",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Protocol, overload, runtime_checkable
 
 from ..errors import MLFeatureError
 from .feature import MLFeatureValue
+from .origin import NO_ORIGIN, MLExampleOrigin, origins
 from .wording import wording
 
 
@@ -30,6 +32,9 @@ class MLBatchProvider(Protocol):
 
     A provider that answers otherwise on each reading, because it augments its examples, says so by an attribute
     ``augments = True``; then nothing that was computed from an example is kept. Without it, it is taken for ``False``.
+
+    A provider that knows where its examples came from has a method ``origin_at(index)``, which gives an ``MLExampleOrigin``, or
+    ``None`` where one example's is not known. Nearest neighbour classifiers keep it beside the example.
     """
 
     @property
@@ -115,14 +120,22 @@ class MLArrayBatchProvider:
     """Examples held in memory.
 
     Either a list of examples (mappings or feature providers), or a mapping from feature names to columns: an array (or a
-    list) whose leading axis is the examples. Columns are not copied.
+    list) whose leading axis is the examples. Columns are not copied. ``ids``, ``sources`` and ``times`` say where the examples
+    came from, as ``MLExampleOrigin`` has it: one for each example, ``None`` where one is not known; ``sources`` may be one for all.
 
     Raises ``MLFeatureError`` where an example is neither, a column is not one, or columns are of different lengths.
     """
 
     augments = False
 
-    def __init__(self, examples: Sequence[Mapping[str, object] | MLFeatureProvider] | Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        examples: Sequence[Mapping[str, object] | MLFeatureProvider] | Mapping[str, Any],
+        *,
+        ids: Sequence[str | None] | None = None,
+        sources: str | Sequence[str | None] | None = None,
+        times: Sequence[datetime | None] | None = None,
+    ) -> None:
         if isinstance(examples, Mapping):
             self._columns: dict[str, Any] = {name: _column(name, column) for name, column in examples.items()}
             self._rows: list[Mapping[str, object]] | None = None
@@ -135,6 +148,10 @@ class MLArrayBatchProvider:
             self._columns = {}
             self._rows = _rows(examples)
             self._count = len(self._rows)
+        try:
+            self._origins = origins(self._count, ids, sources, times)
+        except MLFeatureError as error:
+            raise MLFeatureError(f"MLArrayBatchProvider: {error}") from None
 
     @property
     def count(self) -> int:
@@ -150,11 +167,19 @@ class MLArrayBatchProvider:
 
     def features_at(self, index: int) -> Mapping[str, object]:
         """The features of one example; raises ``IndexError`` outside ``0 <= index < count``."""
-        if not 0 <= index < self._count:
-            raise IndexError(f"expected an example index in 0..{self._count - 1}, got {index}")
+        self._check(index)
         if self._rows is not None:
             return self._rows[index]
         return {name: column[index] for name, column in self._columns.items()}
+
+    def origin_at(self, index: int) -> MLExampleOrigin:
+        """Where one example came from, as far as it was said; raises ``IndexError`` outside ``0 <= index < count``."""
+        self._check(index)
+        return NO_ORIGIN if self._origins is None else self._origins[index]
+
+    def _check(self, index: int) -> None:
+        if not 0 <= index < self._count:
+            raise IndexError(f"expected an example index in 0..{self._count - 1}, got {index}")
 
     def __len__(self) -> int:
         return self._count
@@ -167,9 +192,10 @@ class MLArrayBatchProvider:
 
     def __getitem__(self, index: int | slice) -> Mapping[str, object] | MLArrayBatchProvider:
         if isinstance(index, slice):
-            if self._rows is not None:
-                return MLArrayBatchProvider(self._rows[index])
-            return MLArrayBatchProvider({name: column[index] for name, column in self._columns.items()})
+            some = {name: column[index] for name, column in self._columns.items()}
+            part = MLArrayBatchProvider(some if self._rows is None else self._rows[index])
+            part._origins = None if self._origins is None else self._origins[index]
+            return part
         return self.features_at(index + self._count if index < 0 else index)
 
     def __iter__(self) -> Iterator[Mapping[str, object]]:

@@ -123,32 +123,34 @@ class NeuralNetworkBuilder(NetworkLayers):
         self.spec.specificationVersion = max(self.spec.specificationVersion, UPDATABLE_VERSION)
         self.set_shuffle()
 
-    def set_categorical_cross_entropy_loss(self, name: str, input: str) -> None:
+    def set_categorical_cross_entropy_loss(self, name: str, input: str, *, beside: bool = False) -> None:
         """Cross entropy of the softmax output ``input``. The training input is a class index, int32 ``[1]``, named
-        ``<input>_true``; for the probabilities of a classifier it is the label, named as the predicted feature."""
+        ``<input>_true``; for the probabilities of a classifier it is the label, named as the predicted feature.
+
+        ``beside``: adds it to the losses that there are. Core ML allows one; tailor sums them up as training options say."""
         if not any(layer.HasField("softmax") and input in layer.output for layer in self.nn_spec.layers):
             raise MLFormatError(f"loss {name!r}: expected the output of a softmax layer, got {input!r}")
-        target = self._target(name, input)
+        target = self._target(name, input, beside)
         loss = self._update.lossLayers.add(name=name).categoricalCrossEntropyLossLayer
         loss.input, loss.target = input, target
         description = self.spec.description
         if self.spec.HasField("neuralNetworkClassifier") and input == description.predictedProbabilitiesName:
             label = next(row for row in description.output if row.name == description.predictedFeatureName)
-            self._train_with(FeatureDescription(name=label.name, type=label.type))
+            self._train_with(FeatureDescription(name=label.name, type=label.type), beside)
         else:
-            self._train_with(array_feature(target, (1,), "int32"))
+            self._train_with(array_feature(target, (1,), "int32"), beside)
 
-    def set_mean_squared_error_loss(self, name: str, input: str | Feature) -> None:
+    def set_mean_squared_error_loss(self, name: str, input: str | Feature, *, beside: bool = False) -> None:
         """Mean squared error of the layer value ``input``: an output's name, or a value's name with its shape. The training
-        input has that shape, in doubles, and is named ``<input>_true``."""
+        input has that shape, in doubles, and is named ``<input>_true``. ``beside``: as for cross entropy."""
         feature = self._output(input, name) if isinstance(input, str) else described(input)
-        target = self._target(name, feature.name)
+        target = self._target(name, feature.name, beside)
         loss = self._update.lossLayers.add(name=name).meanSquaredErrorLossLayer
         loss.input, loss.target = feature.name, target
         shape = feature.type.multiArrayType.shape
         if feature.type.WhichOneof("Type") != "multiArrayType" or not shape:
             raise MLFormatError(f"loss {name!r}: expected a multi-array with a shape, got {feature.name!r} without")
-        self._train_with(array_feature(target, shape, "double"))
+        self._train_with(array_feature(target, shape, "double"), beside)
 
     def _output(self, output: str, loss: str) -> FeatureDescription:
         for feature in self.spec.description.output:
@@ -156,15 +158,18 @@ class NeuralNetworkBuilder(NetworkLayers):
                 return feature
         raise MLFormatError(f"loss {loss!r}: expected the name of an output, or a name with a shape, got {output!r}")
 
-    def _target(self, loss: str, input: str) -> str:
-        if loss in self.layer_specs or self._update.lossLayers:
+    def _target(self, loss: str, input: str, beside: bool) -> str:
+        others = [other.name for other in self._update.lossLayers]
+        if loss in (*self.layer_specs, *others) or (others and not beside):
             raise MLFormatError(f"loss {loss!r}: expected one loss, with a name that no layer has, got a second or a layer's name")
         if any(feature.name == f"{input}_true" for feature in self.spec.description.output):
             raise MLFormatError(f"loss {loss!r}: expected no output named as its target, got {input}_true")
         return f"{input}_true"
 
-    def _train_with(self, target: FeatureDescription) -> None:
-        self.set_training_input([*self.spec.description.input, target])
+    def _train_with(self, target: FeatureDescription, beside: bool) -> None:
+        description = self.spec.description
+        given = description.trainingInput if beside and description.trainingInput else description.input
+        self.set_training_input([*(feature for feature in given if feature.name != target.name), target])
 
     def set_training_input(self, training_input: Sequence[Feature]) -> None:
         """Sets what the network trains with; setting a loss does so, too: the inputs, and the loss's target."""

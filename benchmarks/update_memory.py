@@ -21,7 +21,6 @@ from math import prod
 from typing import Any
 
 import anyio
-import numpy as np
 from update_epoch import BATCH, digits, model
 
 from tailor import MLArrayBatchProvider, MLModel, MLModelConfiguration, MLParameterKey, MLUpdateTask

@@ -15,9 +15,7 @@ from tailor import (
     MLMultiArrayConstraint,
     MLMultiArrayDataType,
 )
-
-_SELECT = {"embedding", "embeddingND", "gather", "gatherND", "gatherAlongAxis", "scatter", "scatterND", "scatterAlongAxis", "oneHot"}
-_PASS_ON = {"reshape", "reshapeStatic", "rankPreservingReshape", "squeeze", "expandDims", "flatten", "flattenTo2D", "permute", "transpose"}
+from tailor.runtime.network import indices as taken_for_indices
 
 
 def made_up(model: MLModel, given: Mapping[str, object], count: int) -> list[dict[str, object]]:
@@ -36,11 +34,7 @@ def made_up(model: MLModel, given: Mapping[str, object], count: int) -> list[dic
 
 def indices(model: MLModel) -> set[str]:
     """The inputs, of a pipeline those of the models in it too, that layers such as embeddings take for indices."""
-    found = {name for _, part in model.models for name in indices(part)}
-    for layer in reversed(model.layers):
-        if layer.kind in _SELECT or (layer.kind in _PASS_ON and found & set(layer.outputs)):
-            found |= set(layer.inputs)
-    return found
+    return taken_for_indices(model.layers, {name for _, part in model.models for name in indices(part)})
 
 
 def _value(one: MLFeatureDescription, random: np.random.Generator, zero: bool) -> object:

@@ -33,10 +33,12 @@ class ModelMessage:
                 self._outline, self._added = copied(self._outline, self._added), None
             return self._outline
 
-    def plus(self, taught: Taught) -> ModelMessage:
-        """This message and more; this one stays as it is."""
+    def plus(self, taught: Taught | None = None) -> ModelMessage:
+        """This message, and what was ``taught`` besides; this one stays as it is."""
         with self._writing:
-            return ModelMessage(self._outline, taught if self._added is None else self._added.plus(*taught.batches))
+            if self._added is None or taught is None:
+                return ModelMessage(self._outline, taught or self._added)
+            return ModelMessage(self._outline, self._added.plus(*taught.batches))
 
     def over(self, outline: Any) -> ModelMessage:
         """What was added to this message, over another outline of the same examples."""

@@ -57,14 +57,14 @@ class MLNeighbor:
 
 def examples_of(model: MLModel) -> list[MLExample]:
     """See ``MLModel.examples``."""
-    labels, rows = _kept(_classifier(model, "to have examples"), model.name)
+    labels, rows = _kept(_classifier(model, model.spec, "to have examples"), model.name)
     told = enumerate(zip(labels, rows, strict=True))
     return [MLExample(place, row[0] if row else None, label, *_rest(row)) for place, (label, row) in told]
 
 
 def explain(model: MLModel, data: Any) -> Any:
     """See ``MLModel.explain``."""
-    _classifier(model, "to explain an answer by its neighbours")
+    _classifier(model, model._outline, "to explain an answer by its neighbours")
     rows, single = model._rows(data)
     answers: list[list[MLNeighbor]] = [[] for _ in rows]
     for numbers, columns in model._inputs.grouped(rows, single) if rows else ():
@@ -79,15 +79,15 @@ def without_examples(
     model: MLModel, ids: str | Iterable[str] | None, labels: Label | Iterable[Label] | None, sources: str | Iterable[str] | None
 ) -> MLModel:
     """See ``MLModel.without_examples``."""
-    classifier = _classifier(model, "to forget examples")
+    classifier = _classifier(model, model.spec, "to forget examples")
     has_labels, rows = _kept(classifier, model.name)
-    has_ids, has_sources = [row[0] if row else None for row in rows], [row[1] if row else None for row in rows]
+    has_ids, has_sources = [row[0] if row else None for row in rows], [(row[1] or None) if row else None for row in rows]
     going: set[int] = set()
     for what, given, has in (("id", ids, has_ids), ("label", labels, has_labels), ("source", sources, has_sources)):
         if given is None:
             continue
         wanted = set(given) if isinstance(given, Iterable) and not isinstance(given, str) else {given}
-        unknown = sorted(wanted - set(has), key=str)
+        unknown = sorted(wanted - (set(has) - {None}), key=str)
         if unknown or not wanted:
             got = f"{', '.join(map(repr, unknown[:SHOWN]))}, which no example has" if unknown else "none"
             raise MLUpdateError(f"{model.name}: expected {what}s of examples to forget ({_listed(has)}), got {got}")
@@ -108,11 +108,12 @@ def without_examples(
 
 def taught(model: MLModel, examples: Taught) -> MLModel:
     """A new model that knows ``examples`` too, and shares with ``model`` all that both have: its message, and what is ready."""
-    grown = type(model).from_spec(model._outline, model.name, model.configuration, folder=model.folder)
-    grown._message = model._message.plus(examples)
+    message, before = model._message.plus(examples), model._message.plus()
+    grown = type(model).from_spec(message.outline, model.name, model.configuration, folder=model.folder)
+    grown._message = message
     grown._predictor = _asked(model).taught(examples)
-    index = last_classifier(model._outline).kNearestNeighborsClassifier.nearestNeighborsIndex
-    known: tuple[Any, ...] = model.description.class_labels if model._message.has_examples or index.floatSamples else ()
+    index = last_classifier(before.outline).kNearestNeighborsClassifier.nearestNeighborsIndex
+    known: tuple[Any, ...] = model.description.class_labels if before.has_examples or index.floatSamples else ()
     labels = dict.fromkeys([*known, *(label for batch in examples.batches for label in batch.labels)])
     grown.description = replace(model.description, class_labels=tuple(labels) or model.description.class_labels)
     return grown
@@ -120,10 +121,11 @@ def taught(model: MLModel, examples: Taught) -> MLModel:
 
 def configured(model: MLModel, configuration: MLModelConfiguration) -> MLModel:
     """``model`` with another configuration; examples that are ready stay so."""
-    other = type(model).from_spec(model._outline, model.name, configuration, folder=model.folder)
-    other._message = model._message.over(other._outline)
+    message = model._message.plus()
+    other = type(model).from_spec(message.outline, model.name, configuration, folder=model.folder)
+    other._message = message.over(other._outline)
     other.description = model.description
-    if last_classifier(model._outline) is not None:
+    if last_classifier(message.outline) is not None:
         _asked(other).knowing(_asked(model))
     return other
 
@@ -140,9 +142,9 @@ def _neighbor(found: Neighbor) -> MLNeighbor:
     return MLNeighbor(found.index, name, found.label, found.distance, found.weight, *_rest(found.origin))
 
 
-def _classifier(model: MLModel, purpose: str) -> Any:
-    """The message of the nearest neighbour classifier that the model is, or ends in."""
-    classifier = last_classifier(model.spec)
+def _classifier(model: MLModel, spec: Any, purpose: str) -> Any:
+    """The message of the nearest neighbour classifier that the model, of message ``spec``, is or ends in."""
+    classifier = last_classifier(spec)
     if classifier is None:
         raise MLUnsupportedError(
             f"{model.name}: expected a nearest neighbour classifier, or a pipeline that ends in one, {purpose}, got a {model.model_type}"
@@ -188,5 +190,5 @@ def _rest(row: OriginRow) -> tuple[str | None, datetime | None]:
 
 def _listed(values: Iterable[Any]) -> str:
     """Those that there are, for an error."""
-    known = [repr(value) for value in dict.fromkeys(values) if value not in (None, "")]
+    known = [repr(value) for value in dict.fromkeys(values) if value is not None]
     return f"{', '.join(known[:SHOWN])}{' ...' if len(known) > SHOWN else ''}" if known else "it has none"

@@ -6,6 +6,7 @@ What they answer is worked out in NumPy; what is not proven is not done.
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from tailor.building import AdamParams, NeuralNetworkBuilder, SgdParams, array_f
 from tailor.kernels import Array
 from tailor.runtime.doctor.repairs import network as repairs_of_networks
 from tailor.runtime.format import encode_weights, weight_storage
+from tailor.runtime.network import indices
 from tests.doctor.models import (
     BIASES,
     FIRST,
@@ -23,6 +25,7 @@ from tests.doctor.models import (
     SECOND,
     Step,
     X,
+    chain,
     hidden_by_hand,
     layer,
     logits_by_hand,
@@ -86,8 +89,8 @@ CASES: dict[str, tuple[Callable[[], NeuralNetworkBuilder], list[str], set[str]]]
     ),
     "a pair around an activation": (
         lambda: built(
-            ("conv", ("lower", layer("squeeze", axes=[0])), "relu", ("lift", layer("expandDims", axes=[0])), RESHAPE, "first", "tanh", "second",
-             SOFTMAX_ND)
+            ("conv", ("lower", layer("squeeze", axes=[0])), "relu", ("lift", layer("expandDims", axes=[0])), RESHAPE, "first", "tanh",
+             "second", SOFTMAX_ND)
         ),
         REPAIRED, {"no-op layers dropped", "softmax along channels, and no reshapes in front"},
     ),
@@ -235,6 +238,17 @@ def test_parameters_are_set_and_what_is_allowed_is_widened() -> None:
     assert told[MLParameterKey.SHUFFLE].default_value is False
 
 
+def test_an_old_network_needs_no_more_than_a_loss_marks_and_a_newer_version() -> None:
+    builder = NeuralNetworkBuilder([array_feature("x", (1, 3, 3))], [array_feature("y", (3,))])
+    chain(builder, "x", PLAIN, "y")
+    before = MLModel.from_spec(builder.spec)
+    model, report = before.repaired()
+    assert before.specification_version == 1 and model.specification_version == 4 and report.after.findings == ()
+    assert [one.difference for one in report.repairs if one.difference is not None] == []
+    expected = softmax_by_hand(logits_by_hand(X))
+    np.testing.assert_allclose(model.predict({"x": X[0, 0]})["y"], expected[0], rtol=1e-4, atol=1e-5)
+
+
 def test_what_is_right_stays_as_it_is() -> None:
     model = MLModel.from_spec(updatable())
     again, report = model.repaired()
@@ -295,6 +309,25 @@ def test_a_reshape_that_only_the_first_size_allows_is_no_no_op() -> None:
     assert refused.name == "no-op layers dropped" and refused.layers == ("turn",)
     for shape in ((1, 8), (2, 8)):
         np.testing.assert_array_equal(model.predict({"x": np.ones(shape)})["y"], before.predict({"x": np.ones(shape)})["y"])
+
+
+def test_what_core_ml_would_refuse_all_the_same_is_said() -> None:
+    """Leaky ReLU has no gradient in Core ML's update; tailor trains the convolution in front of it."""
+    leaky = ("conv", "leaky", RESHAPE, "first", "tanh", "second", SOFTMAX_ND)
+    model, report = MLModel.from_spec(network(leaky).spec).repaired(trainable=["conv"])
+    assert [one.rule for one in report.after.findings] == ["gradient"] and "'leaky' (activation.leakyReLU)" in str(report)
+    assert not report.after.accepted_by_core_ml and report.after.accepted_by_tailor
+    assert [one.name for one in model.layers if one.updatable] == ["conv"]
+    _, report = MLModel.from_spec(network(leaky).spec).repaired()
+    assert report.after.findings == () and report.repairs[-1].layers == ("first", "second")
+
+
+def test_what_is_selected_from_is_no_index_and_so_is_not_zero_in_a_proof() -> None:
+    def step(kind: str, inputs: list[str], made: str) -> SimpleNamespace:
+        return SimpleNamespace(kind=kind, inputs=inputs, outputs=[made])
+
+    steps = [step("squeeze", ["i"], "j"), step("gather", ["x", "j"], "g"), step("embeddingND", ["word"], "e")]
+    assert indices(steps) == {"i", "j", "word"}
 
 
 def test_what_cannot_be_run_is_not_repaired() -> None:

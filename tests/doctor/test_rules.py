@@ -17,6 +17,7 @@ from tailor.building import array_feature, make_linked_model, make_pipeline
 from tailor.runtime.doctor.way import Way
 from tailor.runtime.format import LayerRecord
 from tests.doctor.models import layer, neighbors, network, pipeline, updatable
+from tests.network import blocks
 from tests.places import shared_model
 
 Spoil = Callable[[Any], object]
@@ -319,6 +320,18 @@ def test_softmax_needs_three_axes() -> None:
     found = MLModel.from_spec(builder.spec).trainability()
     (rank,) = [one for one in found.findings if one.rule == "rank"]
     assert rank.where == "layer 'softmax'" and rank.got == "shape [1, 9]"
+
+
+def test_what_blocks_make_is_there_for_layers_behind_them() -> None:
+    spec = blocks.network(inputs="x c", outputs="z")
+    branch = blocks.put(spec.neuralNetwork, "branch(c)").branch
+    blocks.put(branch.ifBranch, "y = relu(x)")
+    blocks.put(branch.elseBranch, "y = add(x 1)")
+    blocks.put(spec.neuralNetwork, "z = add(y 2)")
+    rules = [one.rule for one in MLModel.from_spec(spec).trainability().findings]
+    assert "order" not in rules and "updatable-layers" in rules
+    spec.neuralNetwork.layers.append(spec.neuralNetwork.layers.pop(0))
+    assert "order" in [one.rule for one in MLModel.from_spec(spec).trainability().findings]
 
 
 REAL = {

@@ -23,6 +23,7 @@ from tailor import (
 from tailor import MLParameterKey as Key
 from tailor import MLUpdateProgressEvent as Event
 from tailor.runtime.format import AdamParams, NeuralNetworkBuilder, array_feature
+from tailor.runtime.update import saving
 
 if find_spec("numba") is not None and os.environ.get("TAILOR_NO_NUMBA", "") in ("", "0"):
     import numba  # noqa: F401 (once, in the process that the others are forked from)
@@ -68,6 +69,7 @@ def examples() -> MLArrayBatchProvider:
 
 def train(folder: Path, told: Told) -> None:
     """Trains to the end, from the checkpoint in ``folder`` where there is one, and writes the model beside it."""
+    saving.SHARE = float("inf")  # every mini-batch's, whatever it costs: the more are written, the more are killed on the way
     checkpoints = MLCheckpoints(folder / "checkpoint", every_batches=1, keep=True)
 
     def handler(context: MLUpdateContext) -> None:

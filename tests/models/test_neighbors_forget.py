@@ -160,6 +160,13 @@ async def test_what_is_not_there_cannot_be_forgotten(given: dict[str, Any], mess
         model().without_examples(ids="one")
 
 
+async def test_what_is_not_known_of_an_example_is_nothing_to_forget_it_by() -> None:
+    grown = await taught(model(), [[5, 0]], ["c"], ids=["one"])
+    for given in ({"ids": [None]}, {"sources": ""}, {"sources": [None, ""]}):
+        with pytest.raises(MLUpdateError, match="which no example has"):
+            grown.without_examples(**given)  # type: ignore[arg-type]
+
+
 def test_the_last_example_stays_where_there_is_no_default_label() -> None:
     spec: Model = classifier([[0, 0], [1, 0]], ["a", "a"])
     assert MLModel(model_bytes(spec)).without_examples(labels="a").predict({"input": [0, 0]}) == {"label": "unknown", "labelProbs": {}}

@@ -36,7 +36,7 @@ from tailor.runtime.format import ORIGINS_KEY, load_model, model_bytes
 from tailor.runtime.models import ORIGINS as ORIGIN_COLUMN
 from tailor.runtime.models.neighbors import NeighborsLearner
 from tests.models.hand_made import classifier
-from tests.models.taught import NOON, ids, model, pipeline, taught
+from tests.models.taught import NOON, ids, input_of, model, pipeline, taught
 
 pytestmark = pytest.mark.anyio
 
@@ -99,6 +99,21 @@ async def test_several_threads_may_ask_and_grow_one_model_at_the_same_time() -> 
         thread.join()
     assert answers == {number: (f"l{number}", 501) for number in range(4)}
     assert len(base.examples) == 500
+
+
+@pytest.mark.parametrize("base", [model, pipeline])
+async def test_the_message_is_put_together_only_when_it_is_asked_for(base: Callable[[], MLModel]) -> None:
+    grown = base()
+    for number in range(3):
+        grown = await taught(grown, [[number, 9]], ["c"], ids=[f"id {number}"])
+        assert grown.predict({input_of(grown): [number, 9]})["label"] == "c"
+        assert grown.explain({input_of(grown): [number, 9]})[0].id == f"id {number}"
+        assert grown._message.has_examples
+    assert [example.id for example in grown.examples] == [None, None, "id 0", "id 1", "id 2"]
+    assert not grown._message.has_examples
+    more = await taught(grown, [[7, 9]], ["d"], ids=["id 3"])
+    assert ids(more)[-2:] == ["id 2", "id 3"]
+    assert more.description.class_labels == MLModel(more.to_bytes()).description.class_labels == ("a", "b", "c", "d")
 
 
 async def test_another_number_of_neighbours_keeps_what_was_added() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.ndimage import correlate
 
 from tailor import (
     MLArrayBatchProvider,
@@ -20,6 +21,7 @@ from tailor import (
     MLModel,
     MLModelConfiguration,
     MLParameterError,
+    MLPredictionCancelledError,
     MLTaskCancelledError,
     MLUpdateContext,
     MLUpdateError,
@@ -28,9 +30,11 @@ from tailor import (
 )
 from tailor import MLParameterKey as Key
 from tailor import MLUpdateProgressEvent as Event
-from tailor.runtime.format import NeuralNetworkBuilder, array_feature, image_feature
+from tailor.runtime.format import NeuralNetworkBuilder, SgdParams, array_feature, image_feature
 from tailor.runtime.format.features import string_feature
 from tailor.runtime.models.network_learner import NetworkLearner
+from tailor.runtime.network import stopping
+from tailor.runtime.update.kept import Kept
 from tests.models.hand_made import classifier, pipeline
 from tests.network.models import digits_builder, images, teach, weights
 
@@ -138,6 +142,36 @@ def test_an_example_has_the_same_values_in_any_company(body: str) -> None:
         for name, column in together.items():
             np.testing.assert_array_equal(column[row], alone[name][0])
     learner.close()
+
+
+def test_examples_of_different_shapes_have_borders_of_different_shapes() -> None:
+    builder = NeuralNetworkBuilder([image_feature("image", 8, 8)], [array_feature("mean", (2,))])
+    builder.add_convolution("still", 1, 3, 3, 3, 1, 1, "same", 1, weights(1, 3, 1, 3, 3), None, False, "image", "s")
+    builder.add_convolution("conv", 3, 2, 1, 1, 1, 1, "same", 1, weights(2, 2, 3, 1, 1), None, False, "s", "c")
+    builder.add_pooling("pool", 1, 1, 1, 1, "AVERAGE", "VALID", "c", "mean", is_global=True)
+    builder.make_updatable(["conv"])
+    builder.set_mean_squared_error_loss("loss", "mean")
+    builder.set_sgd_optimizer(SgdParams(lr=1e-6, batch=4))
+    builder.set_epochs(1)
+    learner = NetworkLearner(builder.spec, "m", 1)
+    pictures = [images(1)[0], np.full((5, 12), 3, np.uint8)]
+    prepared = learner.prepared({"image": pictures, "mean_true": np.zeros((2, 2))}, 2)
+    assert [row.shape[-3:] for row in prepared["value s"]] == [(3, 8, 8), (3, 5, 12)]
+    kept = Kept(2, 1 << 20)
+    kept.columns(np.arange(2), lambda numbers: prepared)
+    again = kept.columns(np.arange(2), lambda numbers: {})
+    losses = [np.asarray(learner.judge(columns, 2)["loss"]) for columns in (prepared, again)]
+    np.testing.assert_array_equal(*losses)
+    for picture, loss in zip(pictures, losses[0], strict=True):  # by hand: correlate with zeros around, mix the channels, average
+        planes = [correlate(picture.astype(np.float64), kernel[0], mode="constant").mean() for kernel in weights(1, 3, 1, 3, 3)]
+        assert loss == pytest.approx(np.mean((weights(2, 2, 3, 1, 1)[:, :, 0, 0] @ planes) ** 2), rel=1e-4)
+    learner.close()
+
+
+def test_frozen_work_can_be_stopped_between_layers() -> None:
+    learner = NetworkLearner(teach(digits_builder(), ("dense",)), "m", 2)
+    with stopping(lambda: True), pytest.raises(MLPredictionCancelledError, match="stopped before layer 'conv'"):
+        learner.prepared({"image": images(4), "scores_true": np.zeros((4, 1))}, 4)
 
 
 def test_where_nothing_is_frozen_in_front_nothing_is_to_be_kept() -> None:

@@ -103,9 +103,27 @@ async def test_by_time_it_is_written_at_the_first_boundary_after(monkeypatch: py
     assert [(at["epoch"], at["cursor"]) for at in written] == [(1, BATCH), (2, 2 * BATCH)]
 
 
+async def test_what_costs_much_is_written_less_often_than_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Taking and writing cost 50 ms each, a twentieth of the two seconds that pass then; a boundary comes every 500 ms."""
+    written: list[Any] = []
+    monkeypatch.setattr(saving, "write_checkpoint", lambda path, checkpoint: written.append(checkpoint.progress))
+    monkeypatch.setattr(saving.threading, "Thread", Immediate)
+    ticks = iter(range(100))
+    monkeypatch.setattr(saving, "time", Clock(lambda: next(ticks) / 2, cost=0.05))
+    await MLUpdateTask(adam(), regression_provider(), checkpoints=MLCheckpoints(tmp_path / "c", every_batches=1))
+    assert [(at["epoch"], at["cursor"]) for at in written] == [(0, BATCH), (1, 2 * BATCH)]
+
+
 class Clock:
-    def __init__(self, monotonic: Callable[[], float]) -> None:
+    def __init__(self, monotonic: Callable[[], float], cost: float = 0.0) -> None:
         self.monotonic = monotonic
+        self._spent = 0.0
+        self._cost = cost
+
+    def thread_time(self) -> float:
+        """Each piece of work costs the same."""
+        self._spent += self._cost
+        return self._spent
 
 
 class Immediate:
@@ -125,6 +143,7 @@ class Immediate:
 
 
 async def test_while_one_is_written_training_goes_on_and_the_newest_comes_next(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(saving, "SHARE", float("inf"))
     path, may_write, cursors = tmp_path / "c", threading.Event(), []
 
     def slow(path: Path, checkpoint: Checkpoint) -> None:

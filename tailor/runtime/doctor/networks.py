@@ -11,17 +11,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from ..errors import MLModelError
-from ..format import LayerRecord, layers
+from ..format import LayerRecord, every_layer, layers
 from ..models.lowered import network_of
 from ..models.tensors import RANK5_ARRAYS
 from ..models.trainable import TrainableLayer, trainable_layers
-from ..models.updatable import OPTIMIZER_NEEDS
+from ..models.updatable import OPTIMIZER_NEEDS, UPDATABLE_KINDS
 from .aim import CROSS_ENTROPY, FIELDS, SQUARED_ERROR, Aim, aim_of, outputs_of
 from .ranges import check_parameter
 from .report import MLFinding, MLFindingSeverity, MLTrainableLayer
 from .shapes import Shapes, shapes_of
 from .training_inputs import check_training_inputs
-from .way import UPDATABLE, Way
+from .way import Way
 
 RANKS = {
     "convolution": (4, None), "pooling": (4, None), "softmax": (3, None), "flatten": (3, None), "batchnorm": (3, None),
@@ -66,22 +66,24 @@ def _check_layers(records: Sequence[LayerRecord], network: Any, inputs: Iterable
     for record in records:
         if not record.updatable:
             continue
-        if record.kind in UPDATABLE:
+        if record.kind in UPDATABLE_KINDS:
             yield from _check_weights(record)
         elif record.kind == "uniDirectionalLSTM":
             yield MLFinding(
-                "updatable-kind", f"layer {record.name!r}", " or ".join(UPDATABLE),
+                "updatable-kind", f"layer {record.name!r}", " or ".join(UPDATABLE_KINDS),
                 "uniDirectionalLSTM, which the validator lets pass though no update of it is documented", MLFindingSeverity.NOTE,
             )  # fmt: skip
         else:
-            yield MLFinding("updatable-kind", f"layer {record.name!r}", f"{' or '.join(UPDATABLE)} to be marked as updatable", record.kind)
+            yield MLFinding(
+                "updatable-kind", f"layer {record.name!r}", f"{' or '.join(UPDATABLE_KINDS)} to be marked as updatable", record.kind
+            )
     made = {feature.name for feature in inputs}
     for record in records:
         late = [name for name in record.inputs if name not in made]
         if late:
             got = f"{late[0]!r}, which comes later, if at all"
             yield MLFinding("order", f"layer {record.name!r}", "inputs that are made by layers before it", got)
-        made.update(record.outputs)
+        made.update(name for one in every_layer([record]) for name in one.outputs)
     names = Counter([*(record.name for record in records), *(loss.name for loss in network.updateParams.lossLayers)])
     for name, count in names.items():
         if count > 1:
@@ -201,7 +203,7 @@ def _layer(one: TrainableLayer, place: int | None, way: Way) -> MLTrainableLayer
 
 def _core_ml(one: TrainableLayer, record: LayerRecord | None, quantised: bool, place: int | None, way: Way, between: Sequence[str]) -> str:
     """Why Core ML's update cannot train a layer."""
-    if one.kind not in UPDATABLE:
+    if one.kind not in UPDATABLE_KINDS:
         return "Core ML updates no layers of this kind"
     if record is None or place is None:
         return "it is in a block, where Core ML updates nothing"

@@ -13,12 +13,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ..format import LayerRecord
-
-UPDATABLE = ("convolution", "innerProduct")
-"""The kinds of layers that Core ML documents as updatable."""
+from ..models.updatable import UPDATABLE_KINDS
 
 WITH_GRADIENT = frozenset(
-    (*UPDATABLE, "uniDirectionalLSTM", "flatten", "pooling", "batchnorm", "activation.ReLU", "activation.sigmoid", "activation.tanh")
+    (*UPDATABLE_KINDS, "uniDirectionalLSTM", "flatten", "pooling", "batchnorm", "activation.ReLU", "activation.sigmoid", "activation.tanh")
 )
 """The kinds of layers that gradients pass through in Core ML's update."""
 

@@ -23,6 +23,7 @@ from .layers import LayerRecord, Network, every_layer, layers
 from .load import load_model
 from .origins import ORIGINS_KEY, OriginRow, origin_rows, origin_texts, read_origins, write_origins
 from .package import package_model
+from .samples import append_samples, read_samples
 from .save import model_bytes, model_hash, save_model
 from .schema.model_pb2 import Model
 from .schema.network_pb2 import NeuralNetworkLayer
@@ -46,6 +47,7 @@ __all__ = [
     "PipelineRegressor",
     "RangeParam",
     "SgdParams",
+    "append_samples",
     "array_feature",
     "attach_neighbors",
     "decode_weights",
@@ -70,6 +72,7 @@ __all__ = [
     "read_contents",
     "read_floats",
     "read_origins",
+    "read_samples",
     "save_model",
     "sequence_feature",
     "string_feature",

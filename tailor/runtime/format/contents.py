@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ..errors import MLFormatError
 from .floats import read_floats, write_floats
 from .origins import origin_rows, origin_texts, read_origins, write_origins
+from .samples import append_samples, read_samples
 from .schema.model_pb2 import Model
 from .schema.neighbors_pb2 import KNearestNeighborsClassifier
 from .schema.network_pb2 import NeuralNetworkLayer
@@ -40,7 +41,7 @@ def read_contents(model: Model) -> dict[str, Content]:
         _put(contents, scope, _numbers(weights, scope))
     for scope, classifier in _classifiers(model, ""):
         neighbors = classifier.kNearestNeighborsClassifier
-        _put(contents, f"{scope}samples", _samples(neighbors, scope))
+        _put(contents, f"{scope}samples", read_samples(neighbors.nearestNeighborsIndex, f"{scope}samples"))
         kind = neighbors.WhichOneof("ClassLabels")
         _put(contents, f"{scope}labels", list(getattr(neighbors, kind).vector) if kind else [])
         _put(contents, f"{scope}origins", origin_texts(read_origins(classifier, f"{scope}origins")))
@@ -132,21 +133,12 @@ def _numbers(weights: WeightParams, who: str) -> NDArray[Any]:
     return np.frombuffer(getattr(weights, storage), _RAW[storage])
 
 
-def _samples(neighbors: KNearestNeighborsClassifier, scope: str) -> NDArray[Any]:
-    index = neighbors.nearestNeighborsIndex
-    rows = [read_floats(row, "vector", f"{scope}samples") for row in index.floatSamples]
-    if any(row.size != index.numberOfDimensions for row in rows):
-        raise MLFormatError(f"{scope}samples: expected rows of {index.numberOfDimensions} numbers, got one of another length")
-    return np.stack(rows) if rows else np.empty((0, index.numberOfDimensions), np.float32)
-
-
 def _write_neighbors(classifier: KNearestNeighborsClassifier, part: str, value: Content, who: str) -> None:
     """Replaces samples or labels."""
     if part == "samples":
         index = classifier.nearestNeighborsIndex
         del index.floatSamples[:]
-        for row in np.asarray(value):
-            write_floats(index.floatSamples.add(), "vector", row, who)
+        append_samples(index, np.asarray(value), who)
         return
     kind = classifier.WhichOneof("ClassLabels")
     if kind is None:

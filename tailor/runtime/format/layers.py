@@ -50,7 +50,8 @@ def every_layer(records: Iterable[LayerRecord]) -> Iterator[LayerRecord]:
             yield from every_layer(block)
 
 
-_BLOCKS = {"branch": ("ifBranch", "elseBranch"), "loop": ("conditionNetwork", "bodyNetwork")}
+BLOCKS = {"branch": ("ifBranch", "elseBranch"), "loop": ("conditionNetwork", "bodyNetwork")}
+"""By kind of layer, the fields of the networks inside it."""
 
 
 def _record(layer: NeuralNetworkLayer, index: int, depth: int) -> LayerRecord:
@@ -65,5 +66,5 @@ def _record(layer: NeuralNetworkLayer, index: int, depth: int) -> LayerRecord:
         if function is None:
             raise MLFormatError(f"layer {layer.name!r} (number {index}): expected an activation that the format knows, got none")
         kind, params = f"activation.{function}", getattr(params, function)
-    blocks = {name: tuple(layers(getattr(params, name), depth + 1)) for name in _BLOCKS.get(kind, ()) if getattr(params, name).layers}
+    blocks = {name: tuple(layers(getattr(params, name), depth + 1)) for name in BLOCKS.get(kind, ()) if getattr(params, name).layers}
     return LayerRecord(layer.name, kind, tuple(layer.input), tuple(layer.output), params, layer.isUpdatable, blocks)

@@ -8,6 +8,7 @@ from .layer_weights import read_weights, trainable_weights, weights_writer
 from .missing import TAKES_ABSENCE, TAKES_NAN, inputs_to
 from .neighbors import ORIGINS, Neighbor, NeighborsAsked
 from .origin import Origin
+from .pipeline import PipelinePredictor
 from .registry import build_learner, build_predictor, frozen_front
 from .samples import Taught, last_classifier
 
@@ -22,6 +23,7 @@ __all__ = [
     "Neighbor",
     "NeighborsAsked",
     "Origin",
+    "PipelinePredictor",
     "Predictor",
     "Taught",
     "build_judge",

@@ -18,7 +18,7 @@ import numpy as np
 from tailor.kernels import Array, neighbors
 
 from ..errors import MLFormatError
-from ..format import OriginRow, pipeline_of, read_floats, read_origins, write_floats, write_origins
+from ..format import OriginRow, append_samples, pipeline_of, read_origins, read_samples, write_origins
 from ..values import MLExampleOrigin
 from .labels import Label
 from .neighbors_interface import LABEL_FIELDS
@@ -67,8 +67,7 @@ class Taught:
         origins = read_origins(classifier, self.who)
         model = classifier.kNearestNeighborsClassifier
         for batch in self.batches:
-            for vector in batch.vectors:
-                write_floats(model.nearestNeighborsIndex.floatSamples.add(), "vector", vector)
+            append_samples(model.nearestNeighborsIndex, batch.vectors, self.who)
             getattr(model, LABEL_FIELDS[self.label_type]).vector.extend(batch.labels)
             origins.extend(batch.origins)
         write_origins(classifier, origins, self.who)
@@ -173,7 +172,7 @@ class StoredSamples:
     @cached_property
     def _samples(self) -> Samples:
         model = self._spec.kNearestNeighborsClassifier
-        rows = _read_rows(model.nearestNeighborsIndex, self._who)
+        rows = read_samples(model.nearestNeighborsIndex, self._who)
         field = LABEL_FIELDS[self._label_type]
         labels = list(getattr(model, field).vector)
         if len(labels) != len(rows):
@@ -216,16 +215,3 @@ def _leaf_size(index: Any) -> int:
         return 0
     leaf: int = index.singleKdTreeIndex.leafSize
     return leaf if leaf > 0 else DEFAULT_LEAF
-
-
-def _read_rows(index: Any, who: str) -> Array:
-    """The samples as float32 ``[n, dimensions]``; one join where every sample is one run of bytes, as writers make them."""
-    dimensions = index.numberOfDimensions
-    runs = [run for sample in index.floatSamples for run in sample.vector]
-    if len(runs) == len(index.floatSamples) and all(len(run) == 4 * dimensions for run in runs):
-        return np.frombuffer(b"".join(runs), "<f4").astype(np.float32, copy=False).reshape(len(runs), dimensions)
-    rows = [read_floats(sample, "vector") for sample in index.floatSamples]
-    for number, row in enumerate(rows):
-        if len(row) != dimensions:
-            raise MLFormatError(f"{who}: floatSamples[{number}]: expected {dimensions} numbers (numberOfDimensions), got {len(row)}")
-    return np.stack(rows)

@@ -6,6 +6,7 @@ from .backward import stuck_gradients
 from .border import cut
 from .crew import mates, shared_crew
 from .graph import Graph, Node, inside
+from .indices import indices
 from .lower import lower
 from .observe import Step, Watch, model_watched, watched, watching
 from .plan import Plan, Plans, make_plan
@@ -35,6 +36,7 @@ __all__ = [
     "fold_batchnorms",
     "fuse",
     "in_any_company",
+    "indices",
     "inside",
     "lower",
     "make_plan",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .training import Training
 
 LEARNER, DIGESTS = "learner.", "examples.digests"
+PROGRESS = ("cursor", "epoch", "examples", "first_loss", "loss_sum", "metrics", "parameters", "settings")
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
@@ -121,8 +122,8 @@ def _settings(training: Training) -> dict[str, Plain]:
     """What else governs a training: what the configuration asks for beyond Core ML, and which examples the guard holds out."""
     chosen, guard = training.model.configuration, training.guard
     settings: dict[str, Any] = chosen.beyond_core_ml()
-    if guard is not None:
-        settings |= {"hold_out": guard.hold_out, "hold_out_seed": guard.seed, "diverged_above": guard.diverged_above}
+    if guard is not None and guard.hold_out is not None:
+        settings |= {"hold_out": guard.hold_out, "hold_out_seed": guard.seed}
     return settings
 
 
@@ -132,6 +133,8 @@ class _Reading:
     def __init__(self, checkpoint: Checkpoint) -> None:
         self._progress = checkpoint.progress
         self._who = f"checkpoint of {checkpoint.metadata.model!r}"
+        if checkpoint.progress.keys() != set(PROGRESS):
+            self.refuse(f"that of an update, with the progress {', '.join(PROGRESS)}", ", ".join(checkpoint.progress) or "none")
 
     def refuse(self, expected: str, got: str) -> NoReturn:
         raise MLCheckpointError(f"{self._who}: expected {expected}, got {got}")

@@ -11,8 +11,9 @@ from tailor.kernels import Array
 
 from ..configuration import DEFAULT_CACHE_BYTES
 from ..errors import MLFeatureError, MLModelError, MLUpdateError, numbered
+from ..format import pipeline_of
 from ..model import MLModel
-from ..models import ORIGINS, TAKES_NAN, Column, Columns, Learner, frozen_front, inputs_to
+from ..models import ORIGINS, TAKES_NAN, Column, Columns, Learner, PipelinePredictor, inputs_to
 from ..network import in_any_company
 from ..values import MLBatchProvider, MLExampleOrigin, accept_column, as_mapping
 from .fingerprints import Fingerprints
@@ -51,7 +52,8 @@ class Examples:
         if not self._descriptions:
             raise MLUpdateError(f"update of {model.name}: expected training inputs in its description, got none")
         self._nan = inputs_to(model._outline, TAKES_NAN)
-        self._front = frozen_front(model._outline, f"model {model.name!r}", model._given, model._origin)
+        front = model._ready() if pipeline_of(model._outline) is not None else None  # what is ready for predicting serves here too
+        self._front = front if isinstance(front, PipelinePredictor) else None
         self._learner = learner
         frozen = learner is not None and learner.iterative and (learner.frozen or self._front is not None)
         keep = frozen and epochs > 1 and not getattr(provider, "augments", False)

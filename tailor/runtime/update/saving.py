@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -20,8 +19,8 @@ if TYPE_CHECKING:
     from .training import Training
 
 
-GIVES_WAY = 10
-"""Steps of priority below the training: about a tenth of its share of a processor that both want."""
+SHARE = 0.05
+"""Of one processor's time, how much taking and writing checkpoints may cost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,8 @@ class MLCheckpoints:
                        the completion handlers have returned: whoever needs longer to put the model away keeps the file until then.
 
     Training goes on while a thread writes what was copied between two mini-batches. A checkpoint that falls due before the
-    thread is through is taken as soon as it is: of the newest moment. Where one cannot be written the task fails with an
+    thread is through, or before the last one has cost less than a twentieth of a processor's time since, is taken as soon as it
+    can be: of the newest moment. Where one cannot be written the task fails with an
     ``MLCheckpointError``; where the task fails, the file stays as it was last written.
 
     Raises ``MLCheckpointError`` naming the field that cannot be.
@@ -68,21 +68,29 @@ class Saving:
         self.when = when
         self._batches = -1
         self._last: float | None = None
+        self._cost = 0.0
         self._thread: threading.Thread | None = None
         self._error: Exception | None = None
 
     def at_boundary(self, training: Training) -> None:
-        """Called before each mini-batch: begins to write where that is due and nothing is being written."""
+        """Called before each mini-batch: begins to write where that is due and nothing is being written.
+
+        Raises ``MLCheckpointError`` where the last one could not be written.
+        """
+        self._raise()
         self._batches += 1
         now = time.monotonic()
         self._last = now if self._last is None else self._last
         by_batches = self.when.every_batches is not None and self._batches >= self.when.every_batches
         by_seconds = self.when.every_seconds is not None and self._batches > 0 and now - self._last >= self.when.every_seconds
-        if (by_batches or by_seconds) and (self._thread is None or not self._thread.is_alive()):
-            self._raise()
-            self._batches, self._last = 0, now
-            self._thread = threading.Thread(target=self._write, args=(take_checkpoint(training),), name="tailor-checkpoint")
-            self._thread.start()
+        busy = self._thread is not None and self._thread.is_alive()
+        if busy or not (by_batches or by_seconds) or now - self._last < self._cost / SHARE:
+            return
+        begun = time.thread_time()
+        checkpoint = take_checkpoint(training)
+        self._batches, self._last, self._cost = 0, now, time.thread_time() - begun
+        self._thread = threading.Thread(target=self._write, args=(checkpoint,), name="tailor-checkpoint")
+        self._thread.start()
 
     def finish(self, last: Callable[[], Checkpoint] | None) -> None:
         """Waits for what is being written, then writes what ``last`` takes. Raises ``MLCheckpointError`` where either fails."""
@@ -106,19 +114,14 @@ class Saving:
             ) from error
 
     def _write(self, checkpoint: Checkpoint) -> None:
-        _give_way()
+        begun = time.thread_time()
         try:
             write_checkpoint(self.when.path, checkpoint)
         except Exception as error:  # raised at the next boundary, where somebody hears of it
             self._error = error
+        self._cost += time.thread_time() - begun
 
     def _raise(self) -> None:
         if self._error is not None:
             error, self._error = self._error, None
             raise error
-
-
-def _give_way() -> None:
-    """Lets other threads go first where all processors are busy: this one computes a SHA-256, the others train."""
-    if sys.platform == "linux":  # where a thread has a priority of its own
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(os.getpriority(os.PRIO_PROCESS, 0) + GIVES_WAY, 19))

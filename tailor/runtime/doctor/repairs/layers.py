@@ -10,8 +10,7 @@ from tailor.kernels import Shape
 
 from ...errors import MLFormatError
 from ...format import Network, NeuralNetworkLayer
-
-_BLOCKS = {"branch": ("ifBranch", "elseBranch"), "loop": ("conditionNetwork", "bodyNetwork")}
+from ...format.layers import BLOCKS
 
 
 class Layers:
@@ -58,7 +57,7 @@ class Layers:
     def shape(self, value: str) -> Shape:
         """The shape of ``value``; raises ``MLFormatError`` where it is not known beforehand."""
         if value not in self._shapes:
-            raise MLFormatError(f"value {value!r}: expected a shape that is known beforehand, got one that is not")
+            raise MLFormatError(f"value {value!r}: expected a shape that is known beforehand, got one that no input or layer tells")
         return self._shapes[value]
 
     def knows(self, *values: str) -> bool:
@@ -146,7 +145,7 @@ def unlike(name: str, taken: Collection[str]) -> str:
 def _inside(layer: NeuralNetworkLayer) -> Iterator[NeuralNetworkLayer]:
     """The layers in the blocks of a branch or a loop, all the way down."""
     kind = layer.WhichOneof("layer") or ""
-    for block in _BLOCKS.get(kind, ()):
+    for block in BLOCKS.get(kind, ()):
         for inner in getattr(getattr(layer, kind), block).layers:
             yield inner
             yield from _inside(inner)

@@ -6,14 +6,15 @@ from typing import Any
 
 from ...errors import MLFormatError
 from ...format import Network, NeuralNetworkBuilder, layers, network_of
+from ...models.updatable import UPDATABLE_KINDS
 from ..aim import CROSS_ENTROPY, LOSSES, SQUARED_ERROR, learned_values, outputs_of
 from ..shapes import shapes_of
-from ..way import UPDATABLE, Way
+from ..way import Way
 from .channels import Channels
 from .layers import Layers, unlike
 from .views import is_view
 
-ABLE = (*UPDATABLE, "batchedMatmul")
+ABLE = (*UPDATABLE_KINDS, "batchedMatmul")
 """What can learn, or can be made what does."""
 
 

@@ -10,13 +10,13 @@ from typing import Any, TypeAlias
 from ...errors import MLFormatError, MLModelError, MLUpdateError
 from ...format import AdamParams, LayerRecord, NeuralNetworkBuilder, SgdParams, layers
 from ...models.lowered import graph_of, network_of
+from ...models.updatable import UPDATABLE_KINDS
 from ...network.constants import find_constants
 from ...parameters import MLParameterKey
 from ..aim import CROSS_ENTROPY, LOSSES, Aim, aim_of, learned_values, maker, outputs_of, suggested
 from ..networks import QUANTISED, check_network
 from ..report import MLRepair, MLTrainableLayer
 from ..training_inputs import check_training_inputs
-from ..way import UPDATABLE
 from .layers import unlike
 from .losses import ABLE, check_loss, declare_loss, in_the_way, layers_of, lead_to
 from .products import Products
@@ -146,7 +146,7 @@ class NetworkRepair:
     def _trainable(self) -> list[str]:
         """The layers that are to learn: those asked for, or marked, or all that Core ML's gradients reach, or tailor's."""
         _, _, known = check_network(self.spec)
-        candidates = [layer for layer in known if layer.kind in UPDATABLE]
+        candidates = [layer for layer in known if layer.kind in UPDATABLE_KINDS]
         if self._asked.trainable is not None:
             by_name = {layer.name: layer for layer in candidates}
             for name in self._asked.trainable:
@@ -164,7 +164,9 @@ class NetworkRepair:
     def _check_trainable(self, name: str, layer: MLTrainableLayer | None) -> None:
         if layer is None:
             kind = next((record.kind for record in _records(self.spec) if record.name == name), "one that has gone")
-            raise MLUpdateError(f"{self._who}: trainable: layer {name!r}: expected {' or '.join(UPDATABLE)} with parameters, got {kind}")
+            raise MLUpdateError(
+                f"{self._who}: trainable: layer {name!r}: expected {' or '.join(UPDATABLE_KINDS)} with parameters, got {kind}"
+            )
         if "quantised" in layer.stored and not self._asked.dequantize:
             how = "got quantised ones, which 'dequantize' turns into them"
             raise MLUpdateError(f"{self._who}: trainable: layer {name!r}: expected floating-point weights, {how}")

@@ -17,7 +17,7 @@ from ...description import describe
 from ...errors import MLModelError
 from ...format import layers
 from ...models.lowered import graph_of, inputs_of, network_of
-from ...network import Graph, make_plan
+from ...network import Graph, indices, make_plan
 from ...values import MLFeatureDescription, MLImageConstraint, MLMultiArrayConstraint, SizeRange
 from ..aim import learned_values, outputs_of
 
@@ -29,11 +29,6 @@ EXAMPLES = 3
 
 MOST_NUMBERS = 1 << 24
 """Numbers of one input, at most: larger ones are not made up."""
-
-_SELECTING = {"embedding", "embeddingND", "gather", "gatherND", "gatherAlongAxis", "scatter", "scatterND", "scatterAlongAxis", "oneHot"}
-_PASSING_ON = {
-    "reshape", "reshapeStatic", "rankPreservingReshape", "squeeze", "expandDims", "flatten", "flattenTo2D", "permute", "transpose",
-}  # fmt: skip
 
 
 class Proof:
@@ -97,7 +92,7 @@ def _examples(spec: Any, graph: Graph) -> Iterator[dict[str, Array]]:
     for entry in entries:
         if entry.name not in described:  # a model of several functions, of which another is described
             raise MLModelError(f"input {entry.name!r}: expected it to be described, got {', '.join(map(repr, described)) or 'none'}")
-    zero = _indices(graph)
+    zero = indices(graph.nodes)
     sizes = {entry.name: _sizes(described[entry.name]) for entry in entries}
     for name, known in sizes.items():
         if prod(known[0]) > MOST_NUMBERS:
@@ -147,12 +142,3 @@ def _sizes(feature: MLFeatureDescription) -> list[Shape]:
 def _large(allowed: SizeRange, size: int) -> int:
     """A size a little above the one declared first."""
     return size + 3 if allowed.upper is None else min(size + 3, allowed.upper)
-
-
-def _indices(graph: Graph) -> set[str]:
-    """The inputs that layers such as embeddings take for indices."""
-    found: set[str] = set()
-    for node in reversed(graph.nodes):
-        if node.kind in _SELECTING or (node.kind in _PASSING_ON and found.intersection(node.outputs)):
-            found.update(node.inputs)
-    return found

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from ...errors import MLFormatError
 from ..features import array_feature, dictionary_feature, label_feature, label_type
-from ..floats import write_floats
+from ..samples import append_samples
 from ..schema.model_pb2 import Model
 from .training import write_choice
 
@@ -173,8 +173,7 @@ class KNearestNeighborsClassifierBuilder:
             raise MLFormatError(f"samples: expected shape {list(expected)} for {len(labels)} labels, got {list(points.shape)}")
         if label_type(labels, "samples") is not self._label_type:
             raise MLFormatError(f"samples: expected labels of type {self._label_type.__name__}, got {type(labels[0]).__name__}")
-        for point in points:
-            write_floats(self._index.floatSamples.add(), "vector", point)
+        append_samples(self._index, points, "samples")
         if self._label_type is int:
             self._message.int64ClassLabels.vector.extend(int(label) for label in labels)
         else:

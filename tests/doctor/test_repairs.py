@@ -407,7 +407,7 @@ def test_what_does_not_fit_a_loss_is_refused() -> None:
         MLModel.from_spec(network(CONVERTED, labels=["a", "b", "c"]).spec).repaired(loss="mean_squared_error")
     two = network(PLAIN, (1, 3, 1, 1))
     two.spec.description.output.append(array_feature("v5", (1, 3, 1, 1)))
-    with pytest.raises(MLUpdateError, match="expected to be told which output the loss is about, for there is not one: 'y', 'v5'"):
+    with pytest.raises(MLUpdateError, match="expected one output, or to be told which of them the loss is about, got 'y', 'v5'"):
         MLModel.from_spec(two.spec).repaired()
     _, report = MLModel.from_spec(two.spec).repaired(output="v5")
     assert report.after.loss == "mean squared error of 'v5'" and report.after.findings == ()

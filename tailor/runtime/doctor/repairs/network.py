@@ -125,7 +125,7 @@ class NetworkRepair:
         if asked.output is not None and asked.output not in outputs:
             raise MLUpdateError(f"{self._who}: output: expected one of the outputs for the loss to be about ({told}), got {asked.output!r}")
         if asked.output is None and len(outputs) != 1:
-            raise MLUpdateError(f"{self._who}: expected to be told which output the loss is about, for there is not one: {told}")
+            raise MLUpdateError(f"{self._who}: expected one output, or to be told which of them the loss is about, got {told}")
         output = asked.output or outputs[0]
         found = suggested(output, self.spec, records)
         if asked.loss is None or asked.loss == found.kind:

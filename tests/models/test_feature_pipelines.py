@@ -23,7 +23,7 @@ from tailor.runtime.format.schema.preprocessing_pb2 import (
     Scaler,
 )
 from tailor.runtime.format.schema.vectors_pb2 import Int64Vector, StringToInt64Map, StringVector
-from tailor.runtime.models import build_learner, frozen_front
+from tailor.runtime.models import PipelinePredictor, build_learner, build_predictor
 from tests.models.hand_made import classifier, doubles, holding
 from tests.places import shared_model
 
@@ -86,8 +86,8 @@ def test_a_classifier_that_learns_behind_them() -> None:
     assert [row["label"] for row in model.predict(ROWS)] == ["nobody"] * 3
 
     columns = {"text": [ROWS[0]["text"]], "city": ["Rome"], "years": np.array([24.0]), "label": ["Roman"]}
-    front, learner = frozen_front(whole, "m"), build_learner(whole, "m")
-    assert front is not None
+    front, learner = build_predictor(whole, {}, "m"), build_learner(whole, "m")
+    assert isinstance(front, PipelinePredictor)
     learner.step(front.front_columns(columns, 1), 1, None)
     learner.writer()(whole)
     assert [row["label"] for row in MLModel.from_spec(whole).predict(ROWS)] == ["Roman", "nobody", "nobody"]

@@ -12,7 +12,7 @@ import pytest
 from tailor.runtime.errors import MLFeatureError, MLFormatError, MLParameterError, MLUnsupportedError
 from tailor.runtime.format import Model, make_pipeline
 from tailor.runtime.format.features import array_feature, double_feature, image_feature, int64_feature, string_feature
-from tailor.runtime.models import Columns, build_learner, build_predictor, frozen_front
+from tailor.runtime.models import Columns, build_learner, build_predictor
 from tailor.runtime.models.pipeline import PipelinePredictor
 from tests.models.hand_made import X, Y, Z, classifier, model, pipeline
 
@@ -140,7 +140,7 @@ def test_an_output_that_no_model_makes_is_refused() -> None:
 )
 def test_names_are_unique_and_as_many_as_models(names: list[str], message: str) -> None:
     whole = pipeline([classifier([], []), classifier([], [])], names=names, updatable=True)
-    for build in (lambda: build_predictor(whole, {}, "p"), lambda: build_learner(whole, "p"), lambda: frozen_front(whole, "p")):
+    for build in (lambda: build_predictor(whole, {}, "p"), lambda: build_learner(whole, "p")):
         with pytest.raises(MLFormatError, match=message):
             build()
 
@@ -198,8 +198,8 @@ def test_pipelines_in_pipelines_predict_and_learn(depth: int) -> None:
     with pytest.raises(MLParameterError, match=r"deep: parameter numberOfNeighbors"):
         build_predictor(whole, {scoped: 0}, "deep").predict({"input": point}, 1)
 
-    front, learner = frozen_front(whole, "deep"), build_learner(whole, "deep")
-    assert front is not None
+    front, learner = build_predictor(whole, {}, "deep"), build_learner(whole, "deep")
+    assert isinstance(front, PipelinePredictor)
     columns = front.front_columns({"input": point, "label": ["new"]}, 1)
     assert learner.step(columns, 1, None) is None
     learner.writer()(whole)
@@ -217,7 +217,6 @@ def test_what_the_last_model_learns_from_is_made_by_those_in_front_and_its_targe
     np.testing.assert_array_equal(columns["input"], np.full((1, 2), 16, np.float32))
     assert columns["label"] == ["truth"]
     assert len(played.built) == 1, "the last model is not run"
-    assert frozen_front(nearest(), "alone") is None
 
 
 def test_a_part_that_cannot_be_run_says_so_only_when_it_is_run() -> None:

@@ -9,7 +9,7 @@ from .missing import TAKES_ABSENCE, TAKES_NAN, inputs_to
 from .neighbors import ORIGINS, Neighbor, NeighborsAsked
 from .origin import Origin
 from .pipeline import PipelinePredictor
-from .registry import build_learner, build_predictor, frozen_front
+from .registry import build_learner, build_predictor
 from .samples import Taught, last_classifier
 
 __all__ = [
@@ -29,7 +29,6 @@ __all__ = [
     "build_judge",
     "build_learner",
     "build_predictor",
-    "frozen_front",
     "inputs_to",
     "last_classifier",
     "read_weights",

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from ..errors import MLFormatError, MLUnsupportedError, MLUpdateError
-from ..format import pipeline_of
 from ..options import NO_OPTIONS, MLTrainingOptions
 from .bayesian_probit import BayesianProbitPredictor
 from .categories import CategoricalMappingPredictor, OneHotEncoderPredictor
@@ -147,7 +145,7 @@ def build_learner(spec: Any, who: str, trainable: Trainable = None, options: MLT
     """The learner of an updatable model message.
 
     ``trainable`` and ``options`` as ``MLModelConfiguration`` has them.
-    The learner of a pipeline steps on what ``frozen_front`` makes of the training inputs. Raises ``MLUpdateError`` where
+    The learner of a pipeline steps on what ``PipelinePredictor.front_columns`` makes of the training inputs. Raises ``MLUpdateError`` where
     the model cannot be updated.
     """
     kind = _kind(spec, who)
@@ -156,16 +154,6 @@ def build_learner(spec: Any, who: str, trainable: Trainable = None, options: MLT
     if builder is None:
         raise MLUpdateError(f"{who}: expected a type that can be updated ({', '.join(LEARNERS)}), got {kind}")
     return builder(spec, who, trainable, options)
-
-
-def frozen_front(
-    spec: Any, who: str, parameters: Mapping[str, object] = MappingProxyType({}), origin: Origin = NOWHERE
-) -> PipelinePredictor | None:
-    """The frozen models of a pipeline, whose ``front_columns`` makes the last one's training inputs; ``None`` for other types.
-
-    ``parameters`` and ``origin`` as ``build_predictor`` takes them.
-    """
-    return _pipeline(spec, parameters, who, origin) if pipeline_of(spec) is not None else None
 
 
 def _kind(spec: Any, who: str) -> str:

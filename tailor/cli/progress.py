@@ -63,6 +63,11 @@ class Progress:
         if not self._quiet:
             self._console.print(f"going on from {path}: epoch {epoch + 1}, after {cursor} of its examples", markup=False, soft_wrap=True)
 
+    def left(self, path: Path) -> None:
+        """Says that an update that was interrupted can go on."""
+        if not self._quiet and path.exists():
+            self._console.print(f"{path} says how far it was; go on with --resume", markup=False, soft_wrap=True)
+
     def show(self, context: MLUpdateContext) -> None:
         """The progress handler."""
         if context.event is _Event.TRAINING_BEGIN:

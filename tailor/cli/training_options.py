@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from tailor import MLLearningRateSchedule, MLTrainingOptions
+from tailor import MLLearningRateSchedule, MLParameterError, MLTrainingOptions
 
 LOSS = "loss_weights."
 KEYS = (
@@ -25,7 +25,7 @@ def trainable(names: list[str] | None) -> str | list[str] | None:
 def training_options(arguments: list[str] | None) -> MLTrainingOptions:
     """The options of ``KEY=VALUE`` arguments; what belongs to a schedule, or to a loss by its name, follows a dot.
 
-    Raises ``typer.BadParameter`` for a key that there is not, or twice; ``MLParameterError`` for a value that cannot be.
+    Raises ``typer.BadParameter`` for a key that there is not, or twice, and for a value that cannot be.
     """
     found: dict[str, Any] = {}
     for argument in arguments or []:
@@ -40,7 +40,10 @@ def training_options(arguments: list[str] | None) -> MLTrainingOptions:
     plain = {key: value for key, value in found.items() if "." not in key and key != "schedule"}
     schedule = {key.partition(".")[2] or "kind": value for key, value in found.items() if key.partition(".")[0] == "schedule"}
     losses = {key.removeprefix(LOSS): value for key, value in found.items() if key.startswith(LOSS)}
-    return MLTrainingOptions(**plain, schedule=MLLearningRateSchedule(**schedule) if schedule else None, loss_weights=losses or None)
+    try:
+        return MLTrainingOptions(**plain, schedule=MLLearningRateSchedule(**schedule) if schedule else None, loss_weights=losses or None)
+    except MLParameterError as error:
+        raise _wrong(str(error)) from None
 
 
 def _wrong(message: str) -> typer.BadParameter:

@@ -135,7 +135,12 @@ def update(
     guard = guard_of(hold_out, reference, margin, seed, base.description)
     progress = Progress(source.count, quiet=as_json)
     with progress, terminated_as_interrupted():
-        context = anyio.run(_train, base, source, configuration, progress, checkpoints, goes_on, guard)
+        try:
+            context = anyio.run(_train, base, source, configuration, progress, checkpoints, goes_on, guard)
+        except KeyboardInterrupt:
+            if checkpoint is not None:
+                progress.left(checkpoint)
+            raise
         check_accepted(context, base.name)
         kept = take_snapshot(context, base=base) if snapshot is not None else None
         context.model.write(output)

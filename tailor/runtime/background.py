@@ -20,7 +20,8 @@ class Runtime:
     """``async with Runtime() as runtime``: tasks made with ``runtime=runtime`` run from their ``resume()`` on.
 
     ``workers`` tasks compute at the same time, each step in a worker of ``lane``; the others wait their turn. To leave
-    the block is to wait for the tasks that were resumed; an exception or a cancellation in it cancels them.
+    the block is to wait for the tasks that were resumed, unless they are suspended; an exception or a cancellation in it
+    cancels those that run.
     """
 
     def __init__(self, *, workers: int = 1, lane: Lane | None = None) -> None:

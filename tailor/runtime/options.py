@@ -7,10 +7,11 @@ checkpoint computes the same.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeGuard
 
 from .errors import MLParameterError
 
@@ -121,17 +122,18 @@ def _are_weights(given: object) -> bool:
     return (
         isinstance(given, Mapping)
         and bool(given)
-        and all(isinstance(name, str) and _is_number(weight) and weight > 0 for name, weight in given.items())
+        and all(isinstance(name, str) and is_number(weight) and weight > 0 for name, weight in given.items())
     )
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether it is a number, and one that a float can hold: neither NaN nor infinite, nor a whole number beyond all floats."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _number(options: Any, name: str, expected: str, allowed: Any) -> None:
     value = getattr(options, name)
-    _check(name, value, _is_number(value) and allowed(value), expected)
+    _check(name, value, is_number(value) and allowed(value), expected)
     object.__setattr__(options, name, float(value))
 
 

@@ -5,12 +5,12 @@ Keys and rules: Core ML's MLParameterKey and MLParameterDescription; constraints
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
 from .errors import MLParameterError
+from .options import is_number
 
 ParameterValue: TypeAlias = int | float | bool | str
 
@@ -114,7 +114,7 @@ class MLParameterDescription:
             return f"{kind} from {self.minimum} to {self.maximum}"
         if self.minimum is not None:
             return f"{kind} of at least {self.minimum}"
-        return kind
+        return f"{kind} of 64 bits" if self.kind is int else kind
 
     def check(self, value: object) -> ParameterValue:
         """``value`` in this parameter's type; raises ``MLParameterError`` naming value, constraint and key."""
@@ -135,10 +135,10 @@ def _typed(value: object, kind: type) -> ParameterValue | None:
     plain = value.item() if hasattr(value, "item") and getattr(value, "shape", None) == () else value
     if kind is bool or kind is str:
         return plain if isinstance(plain, (bool, str)) and isinstance(plain, kind) else None
-    if isinstance(plain, bool) or not isinstance(plain, (int, float)) or not math.isfinite(plain):
+    if not is_number(plain):
         return None
     if kind is int:
-        return int(plain) if plain == int(plain) else None
+        return int(plain) if plain == int(plain) and -(2**63) <= plain < 2**63 else None  # an int64 in the format
     return float(plain)
 
 

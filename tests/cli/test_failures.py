@@ -48,7 +48,7 @@ FAILURES: list[tuple[str, list[str], int, str]] = [
     (
         "no schedule",
         ["update", "r.mlmodel", "--data", "d.jsonl", "--output", "o", "--option", "schedule=x"],
-        1,
+        2,
         "kind: expected one of constant",
     ),
     ("no folder", ["update", "r.mlmodel", "--data", "d.jsonl", "--output", "absent/o"], 1, "absent"),

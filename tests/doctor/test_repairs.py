@@ -274,6 +274,9 @@ def test_names_are_made_unique() -> None:
         spec.neuralNetwork.layers[place].name = name
     model, report = MLModel.from_spec(spec).repaired()
     assert report.after.findings == () and [one.name for one in model.layers][:3] == ["conv", "conv_2", "layer"]
+    model.spec.neuralNetwork.updateParams.lossLayers[0].name = "conv"
+    model, report = model.repaired()
+    assert report.after.findings == () and model.spec.neuralNetwork.updateParams.lossLayers[0].name == "conv_3"
 
 
 def test_a_repair_that_fails_its_proof_is_not_applied(monkeypatch: pytest.MonkeyPatch) -> None:

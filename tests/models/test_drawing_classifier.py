@@ -8,7 +8,7 @@ import pytest
 from tailor import MLArrayBatchProvider, MLUpdateTask
 from tailor.kernels import Array
 from tailor.runtime.format import Model, load_model
-from tailor.runtime.models import build_predictor, frozen_front
+from tailor.runtime.models import PipelinePredictor, build_predictor
 from tests.places import shared_model
 
 
@@ -30,8 +30,8 @@ def embedding() -> Model:
 
 def test_the_front_is_the_embedding_network(classifier: Model, embedding: Model, digits: tuple[Array, list[str]]) -> None:
     images, labels = digits[0][:50], digits[1][:50]
-    front = frozen_front(classifier, "drawing")
-    assert front is not None
+    front = build_predictor(classifier, {}, "drawing")
+    assert isinstance(front, PipelinePredictor)
     columns = front.front_columns({"drawing": images, "label": labels}, 50)
     assert list(columns) == ["embedding", "label"]
     assert columns["label"] == labels

@@ -170,6 +170,8 @@ BAD: dict[str, tuple[Any, str]] = {
     "text": ({W: "heavy"}, r"dense.weights: expected numbers of shape \[1, 2\], got a str"),
     "nothing": ({B: None}, r"dense.biases: expected numbers of shape \[1\], got nothing"),
     "a value that is not allowed": ({W: WEIGHTS, Key.LEARNING_RATE: 7.0}, "learningRate: expected a number from 0.0 to 1.0, got 7.0"),
+    "a number that is no float": ({Key.LEARNING_RATE: 10**400}, "learningRate: expected a number from 0.0 to 1.0, got 1000"),
+    "a seed of 65 bits": ({Key.SEED: 2**63}, "seed: expected a whole number of 64 bits, got 9223372036854775808"),
     "no such value": ({Key.BETA1: 0.5}, "beta1: the model does not have it; it has: learningRate"),
 }
 

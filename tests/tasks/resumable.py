@@ -13,6 +13,7 @@ from tailor import (
     Checkpoint,
     MLArrayBatchProvider,
     MLBatchProvider,
+    MLLearningRateSchedule,
     MLModel,
     MLModelConfiguration,
     MLTrainingOptions,
@@ -76,11 +77,14 @@ def raw(count: int) -> MLArrayBatchProvider:
     return MLArrayBatchProvider([{"raw": row["x"], "label": row["label"]} for row in voters(count)])
 
 
+SCHEDULED = MLTrainingOptions(schedule=MLLearningRateSchedule("cosine", "step", warmup=2), clip_norm=1.0)
+
 CASES: dict[str, tuple[Callable[[], MLModel], Callable[[], MLBatchProvider], dict[str, Any]]] = {
     "SGD": (regression_model, regression_provider, {}),
     "momentum": (lambda: MLModel.from_spec(network(SgdParams(lr=0.05, batch=BATCH, momentum=0.9), False)), regression_provider, {}),
     "Adam, shuffled": (adam, regression_provider, {}),
     "Adam, accumulated and decayed": (adam, regression_provider, {"training": MLTrainingOptions(accumulate=2, weight_decay=0.1)}),
+    "one layer, scheduled": (adam, regression_provider, {"trainable": ["second"], "training": SCHEDULED}),
     "neighbours": (lambda: MLModel.from_spec(neighbors()), lambda: voters(150), {}),
     "neighbours by number": (lambda: MLModel.from_spec(neighbors(int)), lambda: voters(150, int), {}),
     "pipeline": (pipeline, lambda: raw(150), {}),

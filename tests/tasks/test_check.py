@@ -30,6 +30,9 @@ from tailor.runtime.network import trainer
 from tests.models.hand_made import classifier
 from tests.network.models import digits_builder, images, teach, weights
 from tests.tasks.models import regression_model, regression_provider
+from tests.tasks.softmax_regression import classifier as points_classifier
+from tests.tasks.softmax_regression import points
+from tests.tasks.softmax_regression import provider as points_provider
 
 pytestmark = pytest.mark.anyio
 
@@ -238,6 +241,41 @@ async def test_what_is_asked_for_beyond_core_ml_is_checked_as_far_as_it_can_be(t
     assert one[0].numbers["parameters"] == 1
 
 
+@pytest.mark.parametrize("key", [Key.NUMBER_OF_NEIGHBORS, Key.NUMBER_OF_NEIGHBORS.scoped("model1")], ids=str)
+async def test_neighbours_in_a_pipeline_are_as_many_as_are_asked_for(key: Key) -> None:
+    data = MLArrayBatchProvider([{"raw": [i % 3, i % 5], "label": "xyz"[i % 3]} for i in range(20)])
+    checks = {check.name: check for check in await check_update(scaled_classifier(), data, MLModelConfiguration(parameters={key: 1}))}
+    assert (checks["votes"].verdict, checks["votes"].numbers["neighbors"]) == ("passed", 1)
+
+
+async def test_shuffling_is_off_however_it_is_asked_for() -> None:
+    shuffled = MLModelConfiguration(parameters={Key.SHUFFLE.scoped("model1"): True, Key.SEED: 1})
+    x, places = points(30)
+    checks = await check_update(points_classifier(doubled="model"), points_provider(x, places, "given"), shuffled, mini_batches=3)
+    assert verdicts(checks)["loss"] == "passed"
+
+
+async def test_losses_of_models_that_hold_what_they_learned_rounded_are_not_taken_for_wrong() -> None:
+    spec = type(regression_model().spec)()
+    spec.CopyFrom(regression_model().spec)
+    dense = spec.neuralNetwork.layers[0].innerProduct.weights
+    numbers = np.array(MLModel.from_spec(spec).parameter(Key.WEIGHTS.scoped("dense")))
+    dense.ClearField("floatValue")
+    dense.float16Value = numbers.astype("<f2").tobytes()
+    x = np.random.default_rng(7).normal(size=(40, 2)).astype(np.float32)
+    far = MLArrayBatchProvider({"x": x, "y_true": 100 * x[:, :1]})
+    checks = {check.name: check for check in await check_update(MLModel.from_spec(spec), far, mini_batches=8)}
+    assert {check.verdict for check in checks.values()} <= {"passed", "not run"}
+    assert checks["loss"].numbers["miniBatches"] == 1
+
+
+@pytest.mark.parametrize(("most", "verdict"), [(1, "not run"), (3, "passed"), (4, "passed"), (10, "passed")])
+async def test_a_short_update_is_broken_off_and_taken_up_too(most: int, verdict: str) -> None:
+    """Three examples in a mini-batch, three epochs: there are but three mini-batches."""
+    checks = verdicts(await check_update(regression_model(), regression_provider(3), mini_batches=most))
+    assert (checks["taken up again"], checks["repeated"]) == (verdict, "passed")
+
+
 async def test_what_cannot_be_checked_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     builder = digits_builder()
     builder.spec.neuralNetwork.layers[1].activation.softplus.SetInParent()
@@ -256,6 +294,7 @@ async def test_wrong_input_is_one_clear_error() -> None:
     for data, settings, message in (
         (regression_provider(), {"mini_batches": 0}, "mini_batches: expected a whole number of at least 1, got 0"),
         (regression_provider(), {"samples": True}, "samples: expected a whole number of at least 1, got True"),
+        (regression_provider(), {"seed": -1}, "seed: expected a whole number of at least 0, got -1"),
         (MLArrayBatchProvider([]), {}, "at least one training example"),
         ([1], {}, "MLBatchProvider, got list"),
     ):

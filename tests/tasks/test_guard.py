@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import anyio.from_thread
+import anyio.lowlevel
 import numpy as np
 import pytest
 from sklearn.neighbors import KNeighborsClassifier
@@ -21,6 +22,7 @@ from tailor import (
     MLModelConfiguration,
     MLTaskCancelledError,
     MLTaskState,
+    MLTrainingOptions,
     MLUpdateContext,
     MLUpdateError,
     MLUpdateGuard,
@@ -41,7 +43,7 @@ from tailor.runtime.update.guard import decide
 from tailor.runtime.update.hold_out import held_out
 from tests.tasks.models import Reference as LineByHand
 from tests.tasks.models import regression_data, regression_model, regression_provider
-from tests.tasks.softmax_regression import LABELS, Reference, classifier, points, provider
+from tests.tasks.softmax_regression import EPOCHS, LABELS, Reference, classifier, points, provider
 
 pytestmark = pytest.mark.anyio
 
@@ -306,6 +308,45 @@ async def test_a_cancel_is_honoured_between_portions_of_what_is_judged(set_name:
     assert model.to_bytes() == before
 
 
+class Pausing:
+    """Suspends its task at one of its readings."""
+
+    def __init__(self, at: int) -> None:
+        self.count = COUNT
+        self.at = at
+        self.read = 0
+        self.task: MLUpdateTask | None = None
+
+    def features_at(self, index: int) -> Mapping[str, object]:
+        self.read += 1
+        if self.task is not None and self.read == self.at:
+            anyio.from_thread.run_sync(self.task.suspend)
+        return {"x": X[index], "classLabel": LABELS[PLACES[index]]}
+
+
+@pytest.mark.parametrize(("at", "epoch"), [(30, 0), (65, 0), (COUNT + 12 + 48 * EPOCHS + 5, EPOCHS)], ids=["labels", "before", "after"])
+async def test_an_update_that_pauses_while_it_is_judged_goes_on_there_or_elsewhere(at: int, epoch: int) -> None:
+    whole = await MLUpdateTask(classifier(), provider(X, PLACES), guard=MLUpdateGuard())
+    assert whole.verdict is not None
+    assert (whole.verdict.sets["hold_out"].count, whole.verdict.trained) == (12, 48), "or the numbers above mean nothing"
+    outcomes, data = [], Pausing(at)
+    task = data.task = MLUpdateTask(classifier(), data, guard=MLUpdateGuard())
+
+    async def wait() -> None:
+        outcomes.append(await task)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(wait)
+        while data.read < at or task.state is not MLTaskState.SUSPENDED:
+            await anyio.lowlevel.checkpoint()
+        kept = await task.checkpoint()
+        task.resume()
+    outcomes.append(await MLUpdateTask.restore(kept, classifier(), provider(X, PLACES), guard=MLUpdateGuard()))
+    assert (kept.progress["epoch"], kept.progress["cursor"]) == (epoch, 0)
+    assert [outcome.verdict for outcome in outcomes] == [whole.verdict] * 2
+    assert [outcome.model.to_bytes() for outcome in outcomes] == [whole.model.to_bytes()] * 2
+
+
 async def test_what_is_judged_is_read_in_the_worker_within_the_limit_of_threads() -> None:
     data, reference = Watched(40), Watched(30)
     await MLUpdateTask(classifier(), data, MLModelConfiguration(threads=2), guard=MLUpdateGuard(reference=reference))
@@ -333,6 +374,35 @@ async def test_an_update_that_diverges_fails_naming_epoch_and_numbers() -> None:
     assert await MLUpdateTask(model, regression_provider(20)), "without a guard nobody looks"
 
 
+async def test_a_loss_that_rounding_raises_from_nothing_does_not_diverge() -> None:
+    """The line is exact to begin with, and decay of the weights moves it a little."""
+    line = regression_model().with_parameters({Key.WEIGHTS.scoped("dense"): [[1.0, 1.0]], Key.BIASES.scoped("dense"): [0.0]})
+    x = np.arange(-10, 10).reshape(10, 2).astype(np.float32) / 8
+    exact = MLArrayBatchProvider({"x": x, "y_true": x.sum(axis=1, keepdims=True)})
+    configuration = MLModelConfiguration(parameters={Key.MINI_BATCH_SIZE: 10}, training=MLTrainingOptions(weight_decay=1e-4))
+    context = await MLUpdateTask(line, exact, configuration, guard=MLUpdateGuard(metric="loss"))
+    assert context.verdict is not None
+    judged = context.verdict.sets["hold_out"]
+    assert judged.before["loss"] == 0 < judged.after["loss"] < 1e-6
+    assert not context.verdict.accepted
+
+
+async def test_a_label_that_a_model_in_front_makes_is_held_out_by_too() -> None:
+    teacher, pupil = (KNearestNeighborsClassifierBuilder("x", "label", 2, "nobody", number_of_neighbors=1) for _ in range(2))
+    teacher.add_samples([[-1, -1], [1, 1]], ["low", "high"])
+    teacher.spec.isUpdatable = False
+    del teacher.spec.description.trainingInput[:]
+    spec = make_pipeline("classifier", [teacher.spec, pupil.spec])
+    assert [feature.name for feature in spec.description.trainingInput] == ["x", "label"]
+    del spec.description.trainingInput[1]
+    context = await MLUpdateTask(MLModel.from_spec(spec), MLArrayBatchProvider([{"x": x} for x in X]), guard=MLUpdateGuard())
+    assert context.verdict is not None
+    scores = context.verdict.sets["hold_out"]
+    low = np.square(X + 1).sum(axis=1) < np.square(X - 1).sum(axis=1)
+    assert scores.count == sum(round(0.2 * count) for count in (low.sum(), (~low).sum()))
+    assert (scores.before["accuracy"], scores.after["accuracy"] > 0.5) == (0.0, True)
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -342,6 +412,7 @@ async def test_an_update_that_diverges_fails_naming_epoch_and_numbers() -> None:
         ({"hold_out": None}, "expected hold_out, a reference set, or both.*got neither"),
         ({"margin": -0.1}, "margin: expected a number of at least 0, got -0.1"),
         ({"margin": float("nan")}, "margin: .*got nan"),
+        ({"margin": 10**400}, "margin: expected a number of at least 0, got 1000"),  # no float
         ({"metric": "f1"}, "metric: expected 'accuracy', 'loss' or None, got 'f1'"),
         ({"seed": 1.5}, "seed: expected a whole number of 64 bits, got 1.5"),
         ({"seed": 2**63}, "seed: "),

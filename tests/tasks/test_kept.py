@@ -81,6 +81,37 @@ def test_every_epoch_gets_the_same_rows(rows: int, free: int, once: int, varied:
         assert set(made.values()) == {1}  # those of another shape lie beside the others
 
 
+def lengths(*given: int) -> Any:
+    """Makes rows of so many numbers, and says which were asked for."""
+    asked: list[int] = []
+
+    def make(numbers: Array) -> dict[str, Any]:
+        asked.extend(numbers.tolist())
+        return {"value": [np.full(given[number], number, np.float32) for number in numbers]}
+
+    return make, asked
+
+
+def test_what_was_given_outlives_the_file() -> None:
+    """One row in memory, one of another shape beside it, and the rest in a file that is closed while they are in use."""
+    make, asked = lengths(3, 2, 3, 3)
+    kept = Kept(4, 5 * 4)
+    kept.columns(np.arange(4), make)
+    found = kept.columns(np.arange(4), make)["value"]
+    assert repr(kept) == "<Kept: of 4 examples 1 in memory and 2 in a file>" and asked == [0, 1, 2, 3]
+    kept.close()
+    assert [row.tolist() for row in found] == [[0, 0, 0], [1, 1], [2, 2, 2], [3, 3, 3]]
+
+
+def test_rows_that_others_leave_no_memory_for_go_to_the_file() -> None:
+    make, asked = lengths(1, 4, 1, 1)
+    kept = Kept(4, 5 * 4)  # room for five rows like the first, of which the second takes four
+    for _ in range(2):
+        kept.columns(np.arange(4), make)
+    kept.close()
+    assert asked == [0, 1, 2, 3]
+
+
 def test_a_disk_that_fills_up_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(**_: Any) -> None:
         raise OSError(28, "No space left on device")

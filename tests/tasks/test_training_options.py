@@ -264,6 +264,7 @@ async def test_what_was_trained_how_is_told_and_kept_with_the_snapshot(tmp_path:
     [
         (lambda: MLTrainingOptions(clip_norm=0), "clip_norm: expected a number above 0, or None, got 0"),
         (lambda: MLTrainingOptions(clip_value=float("nan")), "clip_value: expected a number above 0, or None, got nan"),
+        (lambda: MLTrainingOptions(clip_norm=10**400), "clip_norm: expected a number above 0, or None, got 1000"),  # no float
         (lambda: MLTrainingOptions(weight_decay=-0.1), "weight_decay: expected a number of at least 0, got -0.1"),
         (lambda: MLTrainingOptions(accumulate=0), "accumulate: expected a whole number of at least 1, got 0"),
         (lambda: MLTrainingOptions(accumulate=True), "accumulate: expected a whole number"),
@@ -297,6 +298,23 @@ def test_losses_and_weights_that_do_not_go_together_are_refused(two: bool, loss_
     configuration = MLModelConfiguration(training=MLTrainingOptions(loss_weights=loss_weights))
     with pytest.raises(MLUpdateError, match=message):
         MLUpdateTask(model(adam=True, two=two), provider(), configuration)
+
+
+async def test_a_step_that_makes_parameters_infinite_fails_even_if_it_is_the_last() -> None:
+    configuration = MLModelConfiguration(
+        parameters={Key.EPOCHS: 1, Key.MINI_BATCH_SIZE: COUNT}, training=MLTrainingOptions(weight_decay=1e300)
+    )
+    for adam in (False, True):
+        start = model(adam=adam)
+        for parameter in (start.spec.neuralNetwork.updateParams.epochs, optimizer_of(start).miniBatchSize):
+            parameter.set.values.extend((1, COUNT))
+        with pytest.raises(MLUpdateError, match="epoch 0, mini-batch 0: expected finite parameters after the step, got .*inf"):
+            await MLUpdateTask(start, provider(), configuration)
+
+
+def optimizer_of(of: MLModel) -> Any:
+    optimizer = of.spec.neuralNetwork.updateParams.optimizer
+    return getattr(optimizer, optimizer.WhichOneof("OptimizerType"))
 
 
 def test_nearest_neighbours_take_no_options() -> None:

@@ -11,7 +11,7 @@ from ..configuration import MLModelConfiguration
 from ..errors import MLTaskCancelledError
 from ..model import MLModel
 from ..parameters import MLParameterKey as Key
-from ..parameters import ParameterValue, parameter_descriptions
+from ..parameters import ParameterValue, check_parameters, parameter_descriptions
 from ..update import MLMetricKey, MLUpdateContext, MLUpdateProgressHandlers, MLUpdateTask
 from ..update import MLUpdateProgressEvent as Event
 from .subject import Subject
@@ -93,7 +93,7 @@ async def taken_up(subject: Subject, mini_batches: int) -> MLModel | None:
 
 def _in_order(subject: Subject) -> MLModelConfiguration:
     """The configuration, without shuffling."""
-    given = dict(subject.configuration.parameters or {})
+    given: dict[Key, object] = dict(check_parameters(subject.model.spec, subject.configuration.parameters or {}))
     shuffling = [key for key in parameter_descriptions(subject.model.spec) if key.name == Key.SHUFFLE.name]
     given.update(dict.fromkeys(shuffling, False))
     return replace(subject.configuration, parameters=given)

@@ -49,9 +49,9 @@ async def check_update(
 
     Raises ``MLUpdateError`` where the model cannot be updated, and what its update raises where the data does not fit.
     """
-    for name, number in (("mini_batches", mini_batches), ("samples", samples)):
-        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-            raise MLUpdateError(f"{name}: expected a whole number of at least 1, got {number!r}")
+    for name, number, least in (("mini_batches", mini_batches, 1), ("samples", samples, 1), ("seed", seed, 0)):
+        if isinstance(number, bool) or not isinstance(number, int) or number < least:
+            raise MLUpdateError(f"{name}: expected a whole number of at least {least}, got {number!r}")
     if not isinstance(model, MLModel):
         model = MLModel(model, configuration)
     elif configuration is not None:
@@ -64,11 +64,8 @@ async def check_update(
 
 
 async def _of_network(subject: Subject, mini_batches: int, samples: int, seed: int) -> list[Check]:
-    course, again, resumed = (
-        await taken(subject, mini_batches),
-        await repeated(subject, mini_batches),
-        await taken_up(subject, mini_batches),
-    )
+    course, again = await taken(subject, mini_batches), await repeated(subject, mini_batches)
+    resumed = await taken_up(subject, len(course.rows))
     trained, lesson = course.models[-1], Lesson.of(subject)
 
     if lesson is None:

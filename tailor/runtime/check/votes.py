@@ -8,10 +8,10 @@ import numpy as np
 
 from tailor.kernels import Array
 
-from ..configuration import MLModelConfiguration
 from ..format import read_contents
 from ..model import MLModel
 from ..parameters import MLParameterKey as Key
+from ..parameters import parameter_descriptions
 from .subject import Subject, part_that_learns
 from .verdict import Check
 
@@ -32,7 +32,8 @@ def check_kept(subject: Subject, trained: MLModel) -> Check:
 
 def check_votes(subject: Subject, trained: MLModel) -> Check:
     """Labels and shares for taught examples, asked through the whole model, and for points between them are those of all distances."""
-    learned = part_that_learns(trained)
+    k = _neighbors(trained)
+    learned = part_that_learns(trained).with_parameters({Key.NUMBER_OF_NEIGHBORS: k})
     samples, labels = _held(learned)
     numbers = subject.some(QUERIES)
     vectors = _vectors(subject, numbers)
@@ -40,7 +41,6 @@ def check_votes(subject: Subject, trained: MLModel) -> Check:
     (entry,) = learned.description.input_descriptions_by_name.values()
     shape = getattr(entry.constraint, "shape", ()) or (-1,)
     answers = trained.predict(subject.rows(numbers)) + learned.predict([{entry.name: row.reshape(shape)} for row in between])
-    k = _neighbors(learned, trained.configuration)
     inverse = learned.spec.kNearestNeighborsClassifier.WhichOneof("WeightingScheme") == "inverseDistanceWeighting"
     label_name, shares_name = learned.description.predicted_feature_name, learned.description.predicted_probabilities_name
     wrong, worst, found = 0, 0.0, ""
@@ -76,10 +76,11 @@ def brute_force(samples: Array, labels: list[Any], query: Array, k: int, inverse
     return winner, {label: votes / sum(sums.values()) for label, votes in sums.items()}
 
 
-def _neighbors(learned: MLModel, configuration: MLModelConfiguration) -> int:
-    """How many neighbours vote: as configured, or the model's default."""
-    given: list[Any] = [value for key, value in (configuration.parameters or {}).items() if key.name == Key.NUMBER_OF_NEIGHBORS.name]
-    return int(given[0] if given else learned.spec.kNearestNeighborsClassifier.numberOfNeighbors.defaultValue)
+def _neighbors(trained: MLModel) -> int:
+    """How many neighbours vote in the part that learns, which comes last: as configured, or its default."""
+    *_, key = [key for key in parameter_descriptions(trained.spec) if key.name == Key.NUMBER_OF_NEIGHBORS.name]
+    k: Any = trained.parameter(key)
+    return int(k)
 
 
 def _held(learner: MLModel) -> tuple[Array, list[Any]]:

@@ -15,6 +15,9 @@ LOSSES = (CROSS_ENTROPY, SQUARED_ERROR)
 FIELDS = {"categoricalCrossEntropyLossLayer": CROSS_ENTROPY, "meanSquaredErrorLossLayer": SQUARED_ERROR}
 """By the format's field of a loss layer, what the loss is called here."""
 
+VIEWS = ("reshapeStatic", "rankPreservingReshape", "reshapeDynamic", "reshapeLike", "squeeze", "expandDims", "flattenTo2D")
+"""The kinds of layers that give the numbers of their first input in their order, whatever its shape."""
+
 _LOG = 5  # UnaryFunctionLayerParams.LOG
 
 
@@ -49,16 +52,24 @@ def aim_of(spec: Any, network: Any, records: Sequence[LayerRecord]) -> Aim | Non
 
 
 def suggested(output: str, spec: Any, records: Sequence[LayerRecord]) -> Aim:
-    """The loss that suits a value: cross entropy for probabilities and their logarithms, else the squared error."""
-    made = maker(records, output)
-    value = output
+    """The loss that suits a value: cross entropy for probabilities and their logarithms, reshaped or not, else the squared error."""
+    value, made = _before_views(output, records)
     if made is not None and made.kind == "unary" and made.params.type == _LOG:
-        value = made.inputs[0]
-        made = maker(records, value)
+        value, made = _before_views(made.inputs[0], records)
     if made is not None and made.kind in ("softmax", "softmaxND"):
         return Aim(CROSS_ENTROPY, value, f"{output}_true", False)
     kind = CROSS_ENTROPY if spec.HasField("neuralNetworkClassifier") else SQUARED_ERROR
     return Aim(kind, output, f"{output}_true", False)
+
+
+def _before_views(value: str, records: Sequence[LayerRecord]) -> tuple[str, LayerRecord | None]:
+    """What ``value`` is but another shape of, and the layer that makes that; ``None`` for an input."""
+    for record in reversed(records):
+        if value in record.outputs:
+            if record.kind not in VIEWS:
+                return value, record
+            value = record.inputs[0]
+    return value, None
 
 
 def learned_values(spec: Any, network: Any, records: Sequence[LayerRecord]) -> list[str]:

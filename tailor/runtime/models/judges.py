@@ -61,8 +61,7 @@ def build_judge(
     """
     if pipeline_of(spec) is not None:
         *front, (name, last) = named_models(spec, who)
-        if trainable is not None and not isinstance(trainable, str):
-            trainable = within_last(name, [other for other, _ in front], trainable, who)
+        trainable = within_last(name, [other for other, _ in front], trainable, who)
         return build_judge(last, within(name, parameters), f"model {name!r} of {who}", trainable, options)
     if spec.WhichOneof("Type") == "kNearestNeighborsClassifier":
         return NeighborsJudge(spec, parameters, who)

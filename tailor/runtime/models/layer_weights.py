@@ -20,6 +20,7 @@ from ..values import MLMultiArrayDataType
 from ..values.arrays import as_array, cast
 from .family import Trainable
 from .lowered import decode_field, graph_of
+from .pipeline import within_last
 from .updatable import loss_records, read_lesson
 
 _FIELDS = {"biases": "bias"}
@@ -70,10 +71,9 @@ def trainable_weights(
     path: tuple[str, ...] = ()
     learning = spec
     while inner := nested_models(learning):
-        name, learning = inner[-1]
+        *front, (name, learning) = inner
         path = (*path, name)
-        if trainable is not None and not isinstance(trainable, str):
-            trainable = [one.removeprefix(f"{name}.") for one in trainable]
+        trainable = within_last(name, [other for other, _ in front], trainable, who)
     network = network_of(learning)
     if network is None or not spec.isUpdatable:
         return {}

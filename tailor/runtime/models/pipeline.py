@@ -123,8 +123,7 @@ class PipelineLearner:
         self, spec: Any, who: str, build: LearnerBuilder, trainable: Trainable = None, options: MLTrainingOptions = NO_OPTIONS
     ) -> None:
         *front, (name, last) = named_models(spec, who)
-        if trainable is not None and not isinstance(trainable, str):
-            trainable = within_last(name, [other for other, _ in front], trainable, who)
+        trainable = within_last(name, [other for other, _ in front], trainable, who)
         self._learner = build(last, f"model {name!r} of {who}", trainable, options)
         self.iterative = self._learner.iterative
         self.label = self._learner.label
@@ -261,8 +260,10 @@ def within(name: str, parameters: Mapping[str, object]) -> dict[str, object]:
     return {**parameters, **scoped}
 
 
-def within_last(last: str, others: Sequence[str], trainable: Sequence[str], who: str) -> list[str]:
-    """The names ``trainable`` as the ``last`` model knows them: without its own name in front."""
+def within_last(last: str, others: Sequence[str], trainable: Trainable, who: str) -> Trainable:
+    """What is ``trainable`` as the ``last`` model knows it: names without its own in front. ``MLUpdateError`` for one of the ``others``."""
+    if trainable is None or isinstance(trainable, str):
+        return trainable
     for name in trainable:
         if any(name.startswith(f"{other}.") for other in others):
             raise MLUpdateError(

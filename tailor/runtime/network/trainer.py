@@ -119,7 +119,8 @@ class Trainer:
         ``targets``, one a loss: int64 ``[N]`` (cross entropy) or float32 ``[N, elements]`` (squared error). ``waits``: gradients are
         only kept; the next step that does not wait is one by the mean gradient of all examples since the last.
         Raises ``MLUpdateError`` where a loss or a gradient is not finite, and ``MLPredictionCancelledError`` where
-        ``stopping`` says so before all gradients are there; nothing has changed then.
+        ``stopping`` says so before all gradients are there; nothing has changed then. Also where the step itself makes a parameter
+        infinite, which cannot be taken back.
         """
         total = len(targets[0])
         stop = asked_to_stop()
@@ -144,9 +145,7 @@ class Trainer:
                     sums[key] = gradient
 
         self._team.each(learn, len(work), take)
-        for key, gradient in sums.items():
-            if not np.isfinite(gradient).all():
-                raise MLUpdateError(f"expected finite gradients, got {gradient[~np.isfinite(gradient)].flat[0]} for {key!r}")
+        _check_finite("gradients", sums)
         if waits or EXAMPLES in self.slots:
             sums = self._with_those_kept(sums, total, keep=waits)
         if not waits:
@@ -216,7 +215,15 @@ class Trainer:
         def advance(number: int) -> None:
             span = slice(number * SPAN, (number + 1) * SPAN)
             parameters, gradient, slots = ({key: array[span] for key, array in group.items() if array.size > span.start} for group in flat)
-            optimizer.step(parameters, gradient, slots, self.steps + 1)
+            with quiet():
+                optimizer.step(parameters, gradient, slots, self.steps + 1)
+            _check_finite("parameters after the step", {key: parameters[key] for key in gradient})
 
         self._team.each(advance, -(-longest // SPAN), lambda _: None)
         self.steps += 1
+
+
+def _check_finite(what: str, arrays: Mapping[str, Array]) -> None:
+    for key, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise MLUpdateError(f"expected finite {what}, got {array[~np.isfinite(array)].flat[0]} for {key!r}")

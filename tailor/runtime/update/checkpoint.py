@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .training import Training
 
 LEARNER, DIGESTS = "learner.", "examples.digests"
-PROGRESS = ("cursor", "epoch", "examples", "first_loss", "loss_sum", "metrics", "parameters", "settings")
+PROGRESS = ("cursor", "epoch", "examples", "first_loss", "loss_sum", "metrics", "multiplier", "parameters", "settings")
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
@@ -60,6 +60,7 @@ def take_checkpoint(training: Training, changes: Mapping[MLParameterKey, Paramet
         "first_loss": at.first_loss,
         "loss_sum": at.loss_sum,
         "metrics": {key.value: value for key, value in at.metrics.items()},
+        "multiplier": at.multiplier,
         "parameters": {str(key): value for key, value in {**training.parameters, **(changes or {})}.items()},
         "settings": _settings(training),
     }
@@ -178,6 +179,7 @@ class _Reading:
             self.number("loss_sum"),
             None if self._progress.get("first_loss") is None else self.number("first_loss"),
             {known[name]: self._number(f"progress.metrics.{name}", value) for name, value in metrics.items()},
+            self.number("multiplier"),
         )
 
     def _number(self, name: str, value: object) -> float | int:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias, get_args
 
 from ..errors import MLUpdateError
+from ..options import is_number
 from ..values import MLBatchProvider
 
 Metric: TypeAlias = Literal["accuracy", "loss"]
@@ -35,8 +35,8 @@ class MLUpdateGuard:
     ``margin``: by how much the updated model may be worse, 0 or more: an accuracy may fall by ``margin``, a loss may rise by
     ``margin`` times what it was.
 
-    ``diverged_above``: the task fails once the mean loss of an epoch is above this many times that of the first epoch (a
-    number above 1; ``None``: never). A model that learns without a loss does not diverge.
+    ``diverged_above``: the task fails once the mean loss of an epoch is above this many times that of the first epoch, or
+    1e-6 where that was less (a number above 1; ``None``: never). A model that learns without a loss does not diverge.
 
     Raises ``MLUpdateError`` naming the field that cannot be.
     """
@@ -50,15 +50,15 @@ class MLUpdateGuard:
 
     def __post_init__(self) -> None:
         if self.hold_out is not None:
-            _check(_is_number(self.hold_out) and 0 < self.hold_out < 1, "hold_out", "a number above 0 and below 1, or None", self.hold_out)
+            _check(is_number(self.hold_out) and 0 < self.hold_out < 1, "hold_out", "a number above 0 and below 1, or None", self.hold_out)
         if self.hold_out is None and self.reference is None:
             raise MLUpdateError("guard: expected hold_out, a reference set, or both, to judge by, got neither")
         _check(self.metric in (None, *get_args(Metric)), "metric", "'accuracy', 'loss' or None", self.metric)
-        _check(_is_number(self.margin) and self.margin >= 0, "margin", "a number of at least 0", self.margin)
+        _check(is_number(self.margin) and self.margin >= 0, "margin", "a number of at least 0", self.margin)
         whole = isinstance(self.seed, int) and not isinstance(self.seed, bool) and -(2**63) <= self.seed < 2**63
         _check(whole, "seed", "a whole number of 64 bits", self.seed)
         if self.diverged_above is not None:
-            valid = _is_number(self.diverged_above) and self.diverged_above > 1
+            valid = is_number(self.diverged_above) and self.diverged_above > 1
             _check(valid, "diverged_above", "a number above 1, or None", self.diverged_above)
 
 
@@ -126,10 +126,6 @@ def decide(sets: Mapping[str, MLGuardScores], metric: Metric, margin: float, see
     by = "" if margin == 0 else f" by more than {margin:g}" if metric == "accuracy" else f" by more than {100 * margin:g} %"
     reason = f"{'; '.join(told[not accepted])}: {'not ' if accepted else ''}worse{by}"
     return MLUpdateVerdict(accepted, reason, sets, metric, float(margin), seed, trained)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _check(valid: bool, field: str, expected: str, got: object) -> None:

@@ -17,6 +17,9 @@ from .examples import Examples
 from .guard import Metric, MLGuardScores, MLUpdateGuard, MLUpdateVerdict, decide
 from .hold_out import held_out
 
+ROUNDED = 1e-6
+"""Losses below are rounding: many times as much of them is no sign of anything."""
+
 Scores: TypeAlias = dict[str, dict[str, float]]
 """By set, by metric."""
 
@@ -76,7 +79,7 @@ class Judging:
     def check_epoch(self, epoch: int, loss: float, first: float) -> None:
         """Raises ``MLUpdateError`` where the mean loss of an epoch says, beside that of the first one, that training diverges."""
         most = self._guard.diverged_above
-        if most is not None and loss > most * first:
+        if most is not None and loss > most * max(first, ROUNDED):
             raise MLUpdateError(
                 f"epoch {epoch}: expected a loss of at most {most:g} times that of epoch 0, which was {first:.6g}, got {loss:.6g}: "
                 "the training diverges"
@@ -89,7 +92,9 @@ class Judging:
         labels: list[Hashable] = []
         for some in self._portions(np.arange(self._examples.count)):
             with _said("hold_out"):
-                labels += [_plain(value) for value in self._examples.feature(self._label, some)]
+                told = self._label in self._model.description.training_input_descriptions_by_name  # or made by models in front
+                found = self._examples.feature(self._label, some) if told else self._examples.columns(np.array(some))[self._label]
+                labels += [_plain(value) for value in found]
             yield
         return labels
 

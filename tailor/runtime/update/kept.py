@@ -85,13 +85,13 @@ class Kept:
         return {name: _column([row[name] for row in rows]) for name in self._layout}
 
     def _of(self, number: int, place: int) -> Mapping[str, Array]:
-        """One row that is kept."""
+        """A copy of one row that is kept; of a file, a view would lead nowhere once it is closed."""
         if place == ODD:
             return self._odd[number]
         shelf = self._shelves[0]
         if place >= shelf.rows:
             place, shelf = place - shelf.rows, self._shelves[1]
-        return {name: array[place] for name, array in shelf.arrays.items()}
+        return {name: array[place].copy() for name, array in shelf.arrays.items()}
 
     def _put(self, numbers: Array, columns: Columns) -> None:
         """Keeps rows, as far as there is room."""
@@ -123,7 +123,7 @@ class Kept:
         self._places[numbers[:room]] = memory.put(columns, 0, room)
         if room < len(numbers):
             if len(self._shelves) == 1:
-                self._shelves.append(_Shelf.in_a_file(self._layout, self._count - memory.rows))
+                self._shelves.append(_Shelf.in_a_file(self._layout, self._count - memory.used))
             file = self._shelves[1]
             end = min(len(numbers), room + file.rows - file.used)
             self._places[numbers[room:end]] = memory.rows + file.put(columns, room, end)

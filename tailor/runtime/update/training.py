@@ -60,7 +60,7 @@ class Training:
         self._order: Array | None = None
         self._interrupted = False
         self._cancelled = False
-        self._multiplier = self._scheduled()
+        self.position = Position(multiplier=self._scheduled())
 
     def interrupt(self) -> None:
         """Ends the present stretch after its present mini-batch. May be called from any thread."""
@@ -78,13 +78,12 @@ class Training:
     def go_on_from(self, position: Position) -> None:
         """Puts a training that has not begun where another one was."""
         self.position = position
-        self._multiplier = self._scheduled()
 
     def in_force(self) -> dict[Key, ParameterValue]:
         """The parameters as they are now: the learning rate as it is scheduled for the last mini-batch that was begun."""
         if self._options.schedule is None:
             return dict(self.parameters)
-        return {**self.parameters, Key.LEARNING_RATE: float(self.parameters[Key.LEARNING_RATE]) * self._multiplier}
+        return {**self.parameters, Key.LEARNING_RATE: float(self.parameters[Key.LEARNING_RATE]) * self.position.multiplier}
 
     def stretch(self, wanted: MLUpdateProgressEvent) -> list[Note]:
         """Goes on to the next event of ``wanted``, to an interruption, or for a while; what happened last."""
@@ -138,7 +137,7 @@ class Training:
 
     def _step(self) -> list[Note]:
         """One mini-batch; nothing, where it was cancelled."""
-        count, at, batch = len(self.numbers), self.position, self._batch
+        count, at, batch, multiplier = len(self.numbers), self.position, self._batch, self._scheduled()
         if self._order is None:
             self._order = self._permutation()
         indices = self._order[at.cursor : at.cursor + self._size]
@@ -149,12 +148,12 @@ class Training:
                     self.examples.check_count()
                 columns = self.examples.prepared(indices)
                 with numbered(indices.tolist()):
-                    losses = self.learner.step(columns, len(indices), self._optimizer(), waits)
+                    losses = self.learner.step(columns, len(indices), self._optimizer(multiplier), waits)
         except MLPredictionCancelledError:
             return []
         except MLModelError as error:
             raise type(error)(f"epoch {at.epoch}, mini-batch {batch}: {error}") from error
-        self.position, notes = at.after(batch, len(indices), losses, count)
+        self.position, notes = at.after(batch, len(indices), losses, count, multiplier)
         if self.position.epoch > at.epoch:
             self._order = None
             self._check_loss(at.epoch, self.position)
@@ -193,13 +192,12 @@ class Training:
         seed = int(self.parameters[Key.SEED]) % 2**64
         return np.random.Generator(np.random.PCG64([seed, self.position.epoch])).permutation(self.numbers)
 
-    def _optimizer(self) -> SGD | Adam | None:
+    def _optimizer(self, multiplier: float) -> SGD | Adam | None:
         """The optimizer with the parameters in force."""
         value = self.parameters
         if not self.learner.iterative:
             return None
-        self._multiplier = self._scheduled()
-        rate, decay = float(value[Key.LEARNING_RATE]) * self._multiplier, self._options.weight_decay
+        rate, decay = float(value[Key.LEARNING_RATE]) * multiplier, self._options.weight_decay
         if Key.BETA1 in value:
             return Adam(rate, float(value[Key.BETA1]), float(value[Key.BETA2]), float(value[Key.EPS]), decay)
         return SGD(rate, float(value[Key.MOMENTUM]), decay)

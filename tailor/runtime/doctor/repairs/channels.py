@@ -113,6 +113,8 @@ class Channels:
     def _carries(self, layer: NeuralNetworkLayer) -> bool:
         """Whether a layer makes of ``[1, C, 1, 1]`` what it makes of its input."""
         kind = layer.WhichOneof("layer")
+        if not self._layers.steady(layer.input[0]):
+            return False
         if elementwise(layer):
             return True
         if kind != "innerProduct" or len(layer.input) != 1 or not self._layers.knows(layer.input[0], layer.output[0]):

@@ -24,8 +24,9 @@ class Layers:
         self._network = network
         self._shapes = dict(shapes)
         self._layers: list[NeuralNetworkLayer] = [_copy(layer) for layer in network.layers]
-        self._added: list[NeuralNetworkLayer] = []  # named when all is done, for many of them go again
-        self._idle: list[NeuralNetworkLayer] = []  # those that go where nobody takes what they make
+        # Both by identity:
+        self._added: dict[int, NeuralNetworkLayer] = {}  # named when all is done, for many of them go again
+        self._idle: dict[int, NeuralNetworkLayer] = {}  # those that go where nobody takes what they make
         written = Counter(name for layer in self._layers for name in layer.output)
         self._changing = {name for name, count in written.items() if count > 1}
         self._changing.update(name for layer in self._layers for inner in _inside(layer) for name in inner.output)
@@ -43,12 +44,12 @@ class Layers:
 
     def write(self) -> None:
         """Gives the network the layers as they are now."""
-        while idle := [layer for layer in self._idle if layer in self and not any(self.uses(name) for name in layer.output)]:
-            for layer in idle:
-                self.remove(layer)
-        added = [layer for layer in self._layers if any(layer is one for one in self._added)]
-        names = {layer.name for layer in self._layers if all(layer is not one for one in added)}
-        for layer in added:
+        while self._drop_idle():
+            pass
+        names = {layer.name for layer in self._layers if id(layer) not in self._added}
+        for layer in self._layers:
+            if id(layer) not in self._added:
+                continue
             layer.name = unlike(layer.name, names)
             names.add(layer.name)
         del self._network.layers[:]
@@ -85,7 +86,7 @@ class Layers:
         layer = NeuralNetworkLayer(name=name, input=[taken], output=[made])
         fill(layer)
         self._layers.insert(0 if after is None else self._place(after) + 1, layer)
-        self._added.append(layer)
+        self._added[id(layer)] = layer
         self._shapes[made] = shape
         return layer
 
@@ -121,13 +122,24 @@ class Layers:
 
     def let_go(self, layer: NeuralNetworkLayer) -> None:
         """Takes a layer away in the end, if nobody takes what it makes by then."""
-        if all(layer is not one for one in self._idle):
-            self._idle.append(layer)
+        self._idle[id(layer)] = layer
 
     def fresh(self, value: str) -> str:
         """A name for a value that nobody has: ``value``, maybe with a number."""
         taken = {name for layer in self._layers for one in (layer, *_inside(layer)) for name in (*one.input, *one.output)}
         return unlike(value, taken | self.outputs | self._shapes.keys())
+
+    def _drop_idle(self) -> bool:
+        """Takes away layers that were let go and that nobody needs, the last ones first; whether there were any."""
+        taken = Counter(name for layer in self._layers for one in (layer, *_inside(layer)) for name in one.input)
+        taken.update(self.outputs)
+        going: set[int] = set()
+        for layer in reversed(self._layers):
+            if id(layer) in self._idle and not any(taken[name] for name in layer.output):
+                going.add(id(layer))
+                taken.subtract(layer.input)
+        self._layers = [layer for layer in self._layers if id(layer) not in going]
+        return bool(going)
 
     def _place(self, layer: NeuralNetworkLayer) -> int:
         return next(place for place, one in enumerate(self._layers) if one is layer)

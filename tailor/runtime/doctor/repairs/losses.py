@@ -40,7 +40,7 @@ def lead_to(spec: Any, loss: str, output: str) -> str:
     classifier = spec.HasField("neuralNetworkClassifier")
     if loss == CROSS_ENTROPY:
         plain = [feature.name for feature in spec.description.output if feature.type.HasField("multiArrayType")]
-        value = channels.softmax(output, any_shape=classifier and output not in plain)
+        value = channels.softmax(output, any_shape=classifier and output not in plain and changed.uses(output) == 1)
     else:
         reshaped = any(layer.name in names and is_view(layer, changed) for layer in changed)
         value = channels.vector(output) if reshaped and len(changed.shape(output)) < 4 else output

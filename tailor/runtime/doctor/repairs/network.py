@@ -45,8 +45,11 @@ class Asked:
         known = isinstance(self.optimizer, (SgdParams, AdamParams)) or self.optimizer in (None, *OPTIMIZERS)
         if not known:
             raise MLUpdateError(f"optimizer: expected {' or '.join(OPTIMIZERS)}, or SgdParams or AdamParams, got {self.optimizer!r}")
-        if isinstance(self.trainable, str) or self.trainable == ():
+        listed = isinstance(self.trainable, Collection) and not isinstance(self.trainable, str) and len(self.trainable) > 0
+        if self.trainable is not None and not listed:
             raise MLUpdateError(f"trainable: expected a list of names of layers, got {self.trainable!r}")
+        if not isinstance(self.parameters, Mapping):
+            raise MLUpdateError(f"parameters: expected values by MLParameterKey, got {self.parameters!r}")
 
 
 class NetworkRepair:
@@ -118,9 +121,14 @@ class NetworkRepair:
         network, asked = network_of(self.spec), self._asked
         records = layers(network)
         present = aim_of(self.spec, network, records)
-        if present is not None and present.declared and asked.loss in (None, present.kind) and asked.output is None:
+        if (
+            present is not None
+            and present.declared
+            and asked.loss in (None, present.kind)
+            and (asked.output in (None, present.value) or present.target == f"{asked.output}_true")
+        ):
             return present
-        outputs = list(dict.fromkeys([*learned_values(self.spec, network, records), *outputs_of(self.spec, records)]))
+        outputs = learned_values(self.spec, network, records)
         told = ", ".join(map(repr, outputs)) or "none that a layer makes"
         if asked.output is not None and asked.output not in outputs:
             raise MLUpdateError(f"{self._who}: output: expected one of the outputs for the loss to be about ({told}), got {asked.output!r}")
@@ -151,7 +159,7 @@ class NetworkRepair:
             by_name = {layer.name: layer for layer in candidates}
             for name in self._asked.trainable:
                 self._check_trainable(name, by_name.get(name))
-            return list(self._asked.trainable)
+            return list(dict.fromkeys(self._asked.trainable))
         allowed = [layer for layer in candidates if self._asked.dequantize or "quantised" not in layer.stored]
         marked = [layer.name for layer in allowed if layer.marked]
         reached = [layer.name for layer in allowed if layer.core_ml in ("", QUANTISED)]
@@ -174,11 +182,15 @@ class NetworkRepair:
     def _complete(self, trainable: Sequence[str]) -> None:
         """Optimizer, epochs, what is allowed, and marks; nothing that is computed changes."""
         builder, asked = NeuralNetworkBuilder(spec=self.spec), self._asked
-        if asked.optimizer is not None:
-            self._step("optimizer", builder, lambda: set_optimizer(builder, asked.optimizer or "sgd"))
-        self._step("optimizer, epochs and allowed values", builder, lambda: complete(builder))
-        if asked.parameters:
-            self._step("parameters", builder, lambda: set_parameters(messages(builder.nn_spec), asked.parameters, self._who))
+        self._step("loss named unlike all layers", builder, lambda: _rename_losses(builder.nn_spec))
+
+        def settle() -> None:
+            if asked.optimizer is not None:
+                set_optimizer(builder, asked.optimizer)
+            complete(builder)
+            set_parameters(messages(builder.nn_spec), asked.parameters, self._who)
+
+        self._step("optimizer, epochs and what parameters may be", builder, settle)
         self._step("marked as updatable", builder, lambda: mark(builder, trainable), tuple(trainable))
 
     def _step(
@@ -264,6 +276,13 @@ def _rename(spec: Any) -> None:
     for layer in network_of(spec).layers:
         layer.name = unlike(layer.name or "layer", taken)
         taken.add(layer.name)
+
+
+def _rename_losses(network: Any) -> None:
+    """Gives losses names that no layer has."""
+    taken = {layer.name for layer in network.layers}
+    for loss in network.updateParams.lossLayers:
+        loss.name = unlike(loss.name, taken)
 
 
 def _records(spec: Any) -> list[LayerRecord]:

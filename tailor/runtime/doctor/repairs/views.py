@@ -8,9 +8,9 @@ from math import prod
 from tailor.kernels import Shape
 
 from ...format import NeuralNetworkLayer
+from ..aim import VIEWS
 from .layers import Layers
 
-_ALWAYS = ("reshapeStatic", "rankPreservingReshape", "reshapeDynamic", "reshapeLike", "squeeze", "expandDims", "flattenTo2D")
 _BY_CHANNEL = ("PReLU", "parametricSoftplus")
 _CHANNEL_FIRST = 0  # FlattenLayerParams and ReshapeLayerParams
 _PERMUTED = (0, 2, 3, 4)  # what ``permute`` numbers, of [Seq, Batch, C, H, W]
@@ -21,7 +21,7 @@ def is_view(layer: NeuralNetworkLayer, layers: Layers) -> bool:
     kind = layer.WhichOneof("layer")
     if not layer.input or len(layer.output) != 1 or not layers.knows(layer.input[0], layer.output[0]):
         return False
-    if kind in _ALWAYS:
+    if kind in VIEWS:
         return True
     shape = layers.shape(layer.input[0])
     if kind in ("reshape", "flatten"):
@@ -44,15 +44,17 @@ def elementwise(layer: NeuralNetworkLayer) -> bool:
 def drop_views(layers: Layers, only: Collection[str] | None = None) -> None:
     """Drops layers that give what they take, alone, in a row, or around activations; where there are names, ``only`` those of these."""
     views = [layer for layer in layers if is_view(layer, layers)]
+    dropped = False
     for layer in views:
         if only is not None and layer.name not in only:
             continue
         same = _same(layer, layers)
         if same is not None and layers.replace(layer.output[0], same):
-            for view in views:  # those between the two as well
-                layers.let_go(view)
+            dropped = True
         elif is_view(layer, layers) and layer.output[0] not in layers.outputs:
             _past_activations(layer, layers)
+    for view in views if dropped else ():  # those between as well
+        layers.let_go(view)
 
 
 def _past_activations(layer: NeuralNetworkLayer, layers: Layers) -> None:

@@ -61,7 +61,8 @@ class Progress:
         epoch, cursor = int(str(checkpoint.progress["epoch"])), checkpoint.progress["cursor"]
         self.epochs = epoch
         if not self._quiet:
-            self._console.print(f"going on from {path}: epoch {epoch + 1}, after {cursor} of its examples", markup=False, soft_wrap=True)
+            where = f"epoch {epoch + 1}, after {cursor} of its examples" if cursor else f"after {epoch} epoch{'s' * (epoch != 1)}"
+            self._console.print(f"going on from {path}: {where}", markup=False, soft_wrap=True)
 
     def left(self, path: Path) -> None:
         """Says that an update that was interrupted can go on."""

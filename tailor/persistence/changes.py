@@ -19,7 +19,7 @@ def changes_between(base: Mapping[str, Content], now: Mapping[str, Content]) -> 
 
     Raises ``RecordError`` unless both have the same names: a delta cannot add or remove any.
     """
-    for name in base.keys() ^ now.keys():
+    for name in sorted(base.keys() ^ now.keys()):
         had, has = ("a value", "none") if name in base else ("none", "a value")
         raise RecordError(path_of([name]), f"{had}, as in the base", has)
     changes: dict[str, Change] = {}

@@ -9,7 +9,7 @@ import pytest
 
 from tailor import MLModel, MLParameterKey, MLUpdateError
 from tailor.building import array_feature
-from tests.doctor.models import X, layer, logits_by_hand, network, softmax_by_hand
+from tests.doctor.models import X, layer, logits_by_hand, neighbors, network, softmax_by_hand
 
 FIRST = ("conv", "relu", ("reshape", layer("reshapeStatic", targetShape=[1, 8])), "first", "tanh")
 LOGITS = (*FIRST, "second")
@@ -92,6 +92,14 @@ def test_a_layer_behind_a_branch_is_made_to_learn_here() -> None:
         given = [{"x": x, "c": [choice]} for x in X]
         for one, other in zip(model.predict(given), before.predict(given), strict=True):
             np.testing.assert_allclose(one["y"], other["y"], rtol=1e-5, atol=1e-6)
+
+
+def test_repairing_neighbours_again_changes_nothing() -> None:
+    asked = {MLParameterKey.NUMBER_OF_NEIGHBORS: 2}
+    model, report = MLModel.from_spec(neighbors()).repaired(parameters=asked)
+    assert [one.layers for one in report.repairs] == [("numberOfNeighbors",)]
+    again, report = model.repaired(parameters=asked)
+    assert report.repairs == () and again.to_bytes() == model.to_bytes()
 
 
 @pytest.mark.parametrize("wrong", [[], (), "first", 5, (name for name in ("first",))])

@@ -58,7 +58,9 @@ class Layers:
     def shape(self, value: str) -> Shape:
         """The shape of ``value``; raises ``MLFormatError`` where it is not known beforehand."""
         if value not in self._shapes:
-            raise MLFormatError(f"value {value!r}: expected a shape that is known beforehand, got one that no input or layer tells")
+            custom = ", ".join(sorted({layer.custom.className for layer in self._layers if layer.HasField("custom")}))
+            hint = f"; custom layers tell theirs once their classes are registered: {custom}" if custom else ""
+            raise MLFormatError(f"value {value!r}: expected a shape that is known beforehand, got one that no input or layer tells{hint}")
         return self._shapes[value]
 
     def knows(self, *values: str) -> bool:

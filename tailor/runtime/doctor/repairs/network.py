@@ -251,6 +251,8 @@ class NetworkRepair:
         except MLModelError as error:
             return None, f"the repaired network fails: {error}"
         most = 0.0 if exact else TOLERANCE
+        if difference == float("inf"):
+            return difference, "expected outputs of the shapes that they had, finite where they were, got others"
         return difference, "" if difference <= most else f"expected outputs within {most:g}, got {difference:.2g} apart"
 
 
@@ -283,6 +285,7 @@ def _rename_losses(network: Any) -> None:
     taken = {layer.name for layer in network.layers}
     for loss in network.updateParams.lossLayers:
         loss.name = unlike(loss.name, taken)
+        taken.add(loss.name)
 
 
 def _records(spec: Any) -> list[LayerRecord]:

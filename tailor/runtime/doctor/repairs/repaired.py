@@ -61,7 +61,9 @@ def _neighbors(spec: Any, who: str, asked: Asked) -> list[MLRepair]:
         raise MLUpdateError(f"{who}: expected no {', '.join(given)} for nearest neighbours, which keep examples, got one")
     changed = list(complete_neighbors(spec))
     repairs = [MLRepair("classifier completed", tuple(changed), True)] if changed else []
-    if asked.parameters:
-        set_parameters({"numberOfNeighbors": spec.kNearestNeighborsClassifier.numberOfNeighbors}, asked.parameters, who)
+    number = spec.kNearestNeighborsClassifier.numberOfNeighbors
+    before = number.SerializeToString()
+    set_parameters({"numberOfNeighbors": number}, asked.parameters, who)
+    if number.SerializeToString() != before:
         repairs.append(MLRepair("parameters", ("numberOfNeighbors",), True))
     return repairs

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .training import Training
 
 
-SHARE = 0.05
+SHARE = 1 / 30
 """Of one processor's time, how much taking and writing checkpoints may cost."""
 
 
@@ -35,7 +35,7 @@ class MLCheckpoints:
                        the completion handlers have returned: whoever needs longer to put the model away keeps the file until then.
 
     Training goes on while a thread writes what was copied between two mini-batches. A checkpoint that falls due before the
-    thread is through, or before the last one has cost less than a twentieth of a processor's time since, is taken as soon as it
+    thread is through, or before the last one has cost less than a thirtieth of a processor's time since, is taken as soon as it
     can be: of the newest moment. Where one cannot be written the task fails with an
     ``MLCheckpointError``; where the task fails, the file stays as it was last written.
 

@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-settings.register_profile("thorough", max_examples=5000)  # pytest --hypothesis-profile thorough
+# A busy machine may pause anywhere, so that no time is too long for an example.
+settings.register_profile("unhurried", settings.default, deadline=None)
+settings.load_profile("unhurried")
+settings.register_profile("thorough", max_examples=5000, deadline=None)  # pytest --hypothesis-profile thorough
 
 
 @pytest.fixture(params=["asyncio", "trio"])

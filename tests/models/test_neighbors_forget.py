@@ -98,7 +98,10 @@ async def test_what_is_forgotten_was_never_taught(given: dict[str, Any], staying
     every = await taught(model((), ()), *FIVE, **ORIGINS)
     before = every.to_bytes()
     left = every.without_examples(**given)
-    pick: Callable[[Any], list[Any]] = lambda column: [column[place] for place in staying]  # noqa: E731
+
+    def pick(column: Any) -> list[Any]:
+        return [column[place] for place in staying]
+
     never = (
         await taught(model((), ()), pick(FIVE[0]), pick(FIVE[1]), **{name: pick(column) for name, column in ORIGINS.items()})
         if staying

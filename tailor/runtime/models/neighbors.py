@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, Protocol, Self, cast, runtime_checkable
 
 import numpy as np
 
@@ -185,7 +185,8 @@ class NeighborsLearner:
         """The examples kept so far: ``vectors`` float32 ``[n, dimensions]``, ``labels``, and ``origins`` as snapshots hold them."""
         empty = Batch(np.empty((0, self._interface.dimensions), np.float32), (), ())
         kept = sum(self._kept.batches, empty)
-        return {"vectors": kept.vectors, "labels": kept.labels, "origins": origin_texts(kept.origins)}  # type: ignore[dict-item]
+        labels = cast(Content, kept.labels)  # all of the model's own type
+        return {"vectors": kept.vectors, "labels": labels, "origins": origin_texts(kept.origins)}
 
     def restore(self, state: Mapping[str, Content]) -> None:
         """Keeps the examples of ``state``, and no others."""

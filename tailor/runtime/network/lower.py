@@ -21,6 +21,7 @@ from tailor.kernels.op import from_the_end
 from ..custom import custom_op
 from ..errors import MLFormatError
 from .graph import Branch, Graph, Jump, Loop, Node, inside
+from .indices import Step
 
 COPY = Op(
     "copy",
@@ -33,24 +34,12 @@ COPY = Op(
 """Whether it overwrites is a matter of names, and so of the graph."""
 
 
-class Layer(Protocol):
+class Layer(Step, Protocol):
     """What is read of a layer (the format's ``LayerRecord`` is one)."""
 
     @property
     def name(self) -> str:
         """For people; need not be unique."""
-
-    @property
-    def kind(self) -> str:
-        """As ``Op.name`` has it."""
-
-    @property
-    def inputs(self) -> Sequence[str]:
-        """The values that it takes."""
-
-    @property
-    def outputs(self) -> Sequence[str]:
-        """The values that it makes."""
 
     @property
     def params(self) -> Any:

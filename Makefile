@@ -16,8 +16,10 @@ ROUNDS ?=
 SEED ?= 0
 ONLY ?=
 
-# make faults KILLS=20
+# make faults KILLS=20 WORKER_KILLS=10 UPDATES=4
 KILLS ?= 200
+WORKER_KILLS ?= 100
+UPDATES ?= 20
 
 # The digits and the updatable model of make federated
 MODELS ?= ../shared/models
@@ -31,7 +33,7 @@ help:
 	@echo "make lint         ruff, mypy --strict, import contracts"
 	@echo "make bench        every program in benchmarks/"
 	@echo "make fuzz         spoils small models and runs them, for a minute (SECONDS=, ROUNDS=, SEED=, ONLY=)"
-	@echo "make faults       kills trainings with SIGKILL at random moments and takes them up again (KILLS=200, SEED=)"
+	@echo "make faults       kills trainings and worker processes with SIGKILL at random moments (KILLS=200, WORKER_KILLS=100, UPDATES=20, SEED=)"
 	@echo "make conformance  coremltools' own tests with tailor behind them (SUITES=, SAMPLE=, ARGS=)"
 	@echo "make federated    the Flower example and its test, in an environment of its own"
 	@echo "make clean        what the commands above made, the environment too"
@@ -54,7 +56,7 @@ fuzz: $(VENV)/test.stamp
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(ROUNDS:%=--rounds %) --seed $(SEED) --only '$(ONLY)'
 
 faults: $(VENV)/test.stamp
-	$(BIN)/python -m tests.faults --kills $(KILLS) --seed $(SEED)
+	$(BIN)/python -m tests.faults --kills $(KILLS) --worker-kills $(WORKER_KILLS) --updates $(UPDATES) --seed $(SEED)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -27,6 +27,13 @@ SMALLEST: list[tuple[str, list[str], list[str], list[str]]] = [
         [],
         ["| reading the file |", "| tailor |", "| tailor, and a prediction |"],
     ),
+    ("accelerators.py", ["--images", "4", "--batch", "2", "--rounds", "1"], [], ["| CPU |"]),
+    (
+        "batching.py",
+        ["--clients", "3", "--turns", "1", "--seconds", "0"],
+        [],
+        ["| one by one, in a thread |", "| one by one, in a runtime |", "| in batches, in a runtime |"],
+    ),
     ("checkpoint.py", ["--turns", "1", "--images", "32", "--threads", "1"], ["torch"], ["| 1 |"]),
     (
         "frozen_head.py",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,20 +11,25 @@ import anyio
 import typer
 
 from tailor import (
+    Budget,
     MLCheckpoints,
     MLModel,
     MLModelConfiguration,
     MLParameterKey,
+    MLScheduling,
+    MLTaskState,
     MLUpdateContext,
     MLUpdateError,
     MLUpdateGuard,
     MLUpdateProgressHandlers,
     MLUpdateTask,
+    Runtime,
     read_checkpoint,
     take_snapshot,
     write_snapshot,
 )
 
+from .budget import check_budget, unfinished
 from .checkpoints import checkpoints_of
 from .data import DataSource, Wanted, open_data
 from .guard import check_accepted, guard_of, verdict_table
@@ -66,6 +73,15 @@ def update(
     checkpoint_every: Annotated[
         int | None,
         typer.Option("--checkpoint-every", min=1, help="Write it after so many mini-batches, not every 10 s.", show_default=False),
+    ] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            "--budget",
+            metavar="SECONDS",
+            help="End in so many seconds, done or not: then --checkpoint says how far it is, and the exit code is 75.",
+            show_default=False,
+        ),
     ] = None,
     layers: Annotated[
         list[str] | None,
@@ -113,8 +129,9 @@ def update(
              tailor update Prices.mlmodel --data houses.csv --output New.mlmodel
                            --epochs 5 --set learningRate=0.01 --no-shuffle
              tailor update Big.mlmodel --data big.npz --output New.mlmodel
-                           --checkpoint big.tailor --resume
+                           --checkpoint big.tailor --resume --budget 600
     """
+    begun = time.monotonic()
     parameters = _parameters(settings or [], epochs, shuffle, seed)
     configuration = MLModelConfiguration(parameters=parameters, trainable=trainable(layers), training=training_options(options))
     for path in (output, snapshot):
@@ -127,6 +144,7 @@ def update(
             "expected --output to be another file than MODEL, which the snapshot needs to be restored", param_hint="--snapshot"
         )
     checkpoints = checkpoints_of(checkpoint, checkpoint_every, resume, model, output, data, snapshot)
+    check_budget(budget, checkpoint)
     goes_on = resume and checkpoint is not None and checkpoint.exists()
     base = MLModel(model)
     if not base.description.is_updatable:
@@ -134,13 +152,16 @@ def update(
     source = open_data(data, Wanted.for_update(base.description))
     guard = guard_of(hold_out, reference, margin, seed, base.description)
     progress = Progress(source.count, quiet=as_json)
+    left = None if budget is None else budget - (time.monotonic() - begun)
     with progress, terminated_as_interrupted():
         try:
-            context = anyio.run(_train, base, source, configuration, progress, checkpoints, goes_on, guard)
+            context = anyio.run(_train, base, source, configuration, progress, checkpoints, goes_on, guard, left)
         except KeyboardInterrupt:
             if checkpoint is not None:
                 progress.left(checkpoint)
             raise
+        if context is None:
+            raise unfinished(checkpoint, progress, as_json=as_json)
         check_accepted(context, base.name)
         kept = take_snapshot(context, base=base) if snapshot is not None else None
         context.model.write(output)
@@ -168,15 +189,26 @@ async def _train(
     checkpoints: MLCheckpoints | None,
     goes_on: bool,
     guard: MLUpdateGuard | None,
-) -> MLUpdateContext:
-    """Runs the update; an interruption cancels it at the next mini-batch and cleans up."""
-    handlers = MLUpdateProgressHandlers(progress.events, progress.show)
-    if checkpoints is None or not goes_on:
-        return await MLUpdateTask(base, source, configuration, progress_handlers=handlers, checkpoints=checkpoints, guard=guard)
-    checkpoint = read_checkpoint(checkpoints.path)
-    task = MLUpdateTask.restore(checkpoint, base, source, configuration, progress_handlers=handlers, checkpoints=checkpoints, guard=guard)
-    progress.resumed(checkpoint, Path(checkpoints.path))
-    return await task
+    budget: float | None,
+) -> MLUpdateContext | None:
+    """Runs the update; ``None`` where it has not ended within its budget. An interruption cancels it at the next mini-batch."""
+    deadline = math.inf if budget is None else anyio.current_time() + budget
+    async with Runtime() as runtime:
+        options: dict[str, Any] = {
+            "progress_handlers": MLUpdateProgressHandlers(progress.events, progress.show),
+            "checkpoints": checkpoints,
+            "guard": guard,
+            "runtime": runtime,
+            "scheduling": MLScheduling(budget=Budget(deadline=deadline)),
+        }
+        if checkpoints is None or not goes_on:
+            task = MLUpdateTask(base, source, configuration, **options)
+        else:
+            checkpoint = read_checkpoint(checkpoints.path)
+            task = MLUpdateTask.restore(checkpoint, base, source, configuration, **options)
+            progress.resumed(checkpoint, Path(checkpoints.path))
+        task.resume()
+        return None if await task.paused() is MLTaskState.SUSPENDED else await task
 
 
 def _parameters(settings: list[str], epochs: int | None, shuffle: bool | None, seed: int | None) -> dict[MLParameterKey, Any]:

@@ -45,4 +45,4 @@ def _unread(params: Any, decode: Decode) -> Reading:
     raise ValueError("expected a layer of the format, got one that only rewriting makes")
 
 
-FUSED_CONVOLUTION = Op("convolution", fused_convolution, _shape, _unread, None, _batched, work=_work)
+FUSED_CONVOLUTION = Op("convolution", fused_convolution, _shape, _unread, None, _batched, work=_work, portable=True)

@@ -1,7 +1,8 @@
 """``jit``: a NumPy function and the compiled loop that computes the same, faster.
 
 Numba is imported at the first call of a loop, not before: importing it costs as much as everything else together. Where
-it is missing, refuses the NumPy it finds, or is switched off (``TAILOR_NO_NUMBA=1``), the NumPy twin answers.
+it is missing, refuses the NumPy it finds, or is switched off (``TAILOR_NO_NUMBA=1``), the NumPy twin answers. So it does
+for arrays of an accelerator, on which NumPy's functions run by dispatch.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ class Kernel(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """What the loop answers, or its twin."""
+        if args and elsewhere(args[0]):
+            return self.twin(*args, **kwargs)
         # Two threads that come here first at once both get a dispatcher: a little work twice, no harm.
         call = self._call or self._ready()
         return call(*args, **kwargs)
@@ -77,9 +80,14 @@ def jit(twin: Callable[P, R], before: Callable[[], None] | None = None) -> Calla
     return decorate
 
 
+def elsewhere(array: object) -> bool:
+    """Whether it is an array of another library, an accelerator's, that takes part in NumPy's dispatch protocols."""
+    return not isinstance(array, np.ndarray) and hasattr(array, "__array_function__")
+
+
 def plain(array: Array) -> Array:
     """``array``, or a copy of it where its memory is not C-contiguous, aligned and writable.
 
-    Each other layout would have a loop compiled again, in the middle of a run.
+    Each other layout would have a loop compiled again, in the middle of a run. What lies elsewhere no loop takes.
     """
-    return array if array.flags.carray else np.array(array, order="C")
+    return array if elsewhere(array) or array.flags.carray else np.array(array, order="C")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .jit import elsewhere
 from .op import Array
 
 
@@ -62,7 +63,8 @@ def _rows(probabilities: Array, target: Array) -> Array:
         raise ValueError(f"cross entropy: expected probabilities [N, C] and one class index each, got shapes {shapes}")
     if not np.issubdtype(target.dtype, np.integer):
         raise ValueError(f"cross entropy: expected class indices as integers, got {target.dtype}")
-    wrong = (target < 0) | (target >= probabilities.shape[1])
-    if wrong.any():
-        raise ValueError(f"cross entropy: expected class indices from 0 to {probabilities.shape[1] - 1}, got {target[wrong][0]}")
-    return np.arange(len(target))
+    if not elsewhere(target):  # to look at those of an accelerator would bring them here: who sent them has looked
+        wrong = (target < 0) | (target >= probabilities.shape[1])
+        if wrong.any():
+            raise ValueError(f"cross entropy: expected class indices from 0 to {probabilities.shape[1] - 1}, got {target[wrong][0]}")
+    return np.arange(len(target), like=target)

@@ -56,6 +56,8 @@ class Op:
                   (of examples) on every input as independent, or ``None`` where it cannot. ``None``: examples must go one by one.
     ``work``      ``work(*input_shapes, *weight_shapes, **attributes)`` -> multiply-adds, roughly.
     ``draws``     whether ``forward`` takes ``generator``, a ``numpy.random.Generator`` to draw from.
+    ``portable``  whether ``forward`` and ``backward``, with what ``batched`` answers, run on an accelerator's arrays as they are, through
+                  NumPy's dispatch protocols, and bring nothing here for it. Arrays are made with ``like=`` or from others then.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Op:
     batched: Callable[[Attributes, tuple[int, ...]], Attributes | None] | None = None
     work: Callable[..., int] = elementwise_work
     draws: bool = False
+    portable: bool = False
 
 
 def from_the_end(attributes: Attributes, ranks: tuple[int, ...]) -> Attributes:

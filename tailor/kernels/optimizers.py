@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from .jit import jit, plain
+from .jit import elsewhere, jit, plain
 from .op import Array
 
 
@@ -99,7 +99,7 @@ def _flat(name: str, array: Array, g: Array) -> Array:
     if array.shape != g.shape or array.dtype != g.dtype:
         expected, got = f"{g.dtype} {list(g.shape)}", f"{array.dtype} {list(array.shape)}"
         raise ValueError(f"{name}: expected {expected}, as its gradient is, got {got}")
-    if not array.flags.carray:
+    if not (array.flags.c_contiguous if elsewhere(array) else array.flags.carray):
         raise ValueError(f"{name}: expected a C-contiguous array that can be written, got one that is not")
     return array.reshape(-1)
 

@@ -16,7 +16,7 @@ from .window import Pair, Windows, padded, unpadded
 
 def max_pool(x: Array, windows: Windows) -> Array:
     """The greatest pixel of each window, NaN where there is one, -inf where there are no pixels: ``[N, rows, cols]``."""
-    out = np.empty((len(x), *windows.count), x.dtype)
+    out = np.empty((len(x), *windows.count), x.dtype, like=x)
     if _tiles(windows, x.shape[1:]):
         _max_of_four(plain(x), out)
     else:
@@ -28,25 +28,25 @@ def max_pool_back(g: Array, y: Array, x: Array, windows: Windows) -> Array:
     """The gradient of ``max_pool``: each window's goes to the first of its greatest pixels, row by row, as in PyTorch."""
     h, w = x.shape[1:]
     if _tiles(windows, (h, w)):
-        out = np.empty(x.shape, x.dtype) if h % 2 == w % 2 == 0 else np.zeros(x.shape, x.dtype)  # an odd pixel is in no tile
+        out = (np.empty if h % 2 == w % 2 == 0 else np.zeros)(x.shape, x.dtype, like=x)  # an odd pixel is in no tile
         _max_of_four_back(plain(g), plain(y), plain(x), out)
         return out
     images = padded(x, windows, -np.inf)
-    out = np.zeros(images.shape, x.dtype)
+    out = np.zeros(images.shape, x.dtype, like=x)
     _max_pool_back(plain(g), plain(y), images, *windows.kernel, *windows.stride, out)
     return unpadded(out, windows, (h, w))
 
 
 def sum_pool(x: Array, windows: Windows) -> Array:
     """The sum of each window: ``[N, rows, cols]``."""
-    out = np.empty((len(x), *windows.count), x.dtype)
+    out = np.empty((len(x), *windows.count), x.dtype, like=x)
     _sum_pool(padded(x, windows, 0.0), *windows.kernel, *windows.stride, out)
     return out
 
 
 def sum_pool_back(g: Array, windows: Windows, size: Pair) -> Array:
     """The gradient of ``sum_pool``: each pixel gets that of every window it is in: ``[N, H, W]``."""
-    out = np.zeros((len(g), *windows.room(size)), g.dtype)
+    out = np.zeros((len(g), *windows.room(size)), g.dtype, like=g)
     _sum_pool_back(plain(g), *windows.kernel, *windows.stride, out)
     return unpadded(out, windows, size)
 
@@ -214,7 +214,7 @@ def _sum_pool(x: Array, kh: int, kw: int, sh: int, sw: int, out: Array) -> None:
 
 def _sum_pool_back_numpy(g: Array, kh: int, kw: int, sh: int, sw: int, out: Array) -> None:
     rows, cols = g.shape[1:]
-    wide = np.zeros((len(g), rows, out.shape[2]), g.dtype)
+    wide = np.zeros((len(g), rows, out.shape[2]), g.dtype, like=g)
     for j in range(kw):
         wide[:, :, j : j + (cols - 1) * sw + 1 : sw] += g
     for i in reversed(range(kh)):

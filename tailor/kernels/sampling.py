@@ -22,7 +22,7 @@ def offsets(method: str, length: Array, count: int) -> tuple[Array, Array]:
 
     ``length`` ``[...]``: from the first to the last point of the interval, so a whole axis of X elements has X - 1.
     """
-    span, steps = np.asarray(length, np.float64)[..., None], np.arange(count, dtype=np.float64)
+    span, steps = length.astype(np.float64, copy=False)[..., None], np.arange(count, dtype=np.float64, like=length)
     if method == UPSAMPLE:
         found = steps * (span + 1) / count
         return np.minimum(found, span), np.where(found < span, steps / count, 1.0)
@@ -30,7 +30,7 @@ def offsets(method: str, length: Array, count: int) -> tuple[Array, Array]:
         # at least one element is sampled, however small the interval
         shares = (steps + 0.5) / count
         return shares * np.maximum(1.0, span), np.where(span > 1, shares, 0.0)
-    shares = steps / (count - 1) if count > 1 else np.array([0.5 if method == ENDS else 0.0])
+    shares = steps / (count - 1) if count > 1 else steps + (0.5 if method == ENDS else 0.0)
     return shares * span, np.broadcast_to(shares, (*span.shape[:-1], count))
 
 
@@ -49,8 +49,8 @@ class Samples:
 
     def matrix(self, dtype: np.dtype[np.generic]) -> Array:
         """What ``read`` does, as a matrix ``[points, size]``."""
-        out = np.zeros((len(self.low), self.size), dtype)
-        rows = np.arange(len(self.low))
+        out = np.zeros((len(self.low), self.size), dtype, like=self.share)
+        rows = np.arange(len(self.low), like=self.share)
         out[rows, self.low] = 1 - self.share
         out[rows, self.high] += self.share
         return out
@@ -84,7 +84,7 @@ def steepness(x: Array, at: Samples, axis: int) -> Array:
 def bilinear(x: Array, rows: Samples, cols: Samples) -> Array:
     """``x`` ``[..., H, W]`` read at a grid of points: ``[..., rows, cols]``."""
     images = plain(x).reshape(-1, *x.shape[-2:])
-    out = np.empty((len(images), len(rows.low), len(cols.low)), x.dtype)
+    out = np.empty((len(images), len(rows.low), len(cols.low)), x.dtype, like=x)
     _bilinear(images, rows.low, rows.high, *_shares(rows, x), cols.low, cols.high, *_shares(cols, x), out)
     return out.reshape(*x.shape[:-2], *out.shape[1:])
 

@@ -116,7 +116,7 @@ def pad(x: Array, places: Places, filling: float) -> Array:
     room = places.room(size)
     if room == size:
         return x
-    out = np.full((*x.shape[:-3], *room), filling, x.dtype)
+    out = np.full_like(x, filling, order="C", shape=(*x.shape[:-3], *room))
     unpad(out, places, size)[...] = x
     return out
 
@@ -131,7 +131,7 @@ def columns(x: Array, places: Places) -> Array:
     """Every window's elements as columns: ``[N, C, D, H, W]`` -> ``[N, C * kd * kh * kw, windows]``; padding is zero."""
     n, c = x.shape[:2]
     volume = pad(x, places, 0.0)
-    out = np.empty((n, c, *places.kernel, *places.count), x.dtype)
+    out = np.empty((n, c, *places.kernel, *places.count), x.dtype, like=x)
     for i, j, k, (down, across, along) in places.elements():
         out[:, :, i, j, k] = volume[:, :, down, across, along]
     return out.reshape(n, c * prod(places.kernel), prod(places.count))
@@ -141,7 +141,7 @@ def add_columns(cols: Array, places: Places, out: Array) -> None:
     """The adjoint of ``columns``: adds them to the elements they come from, ``out`` ``[N, C, D, H, W]``, zeros so far."""
     n, c = out.shape[:2]
     size = (out.shape[2], out.shape[3], out.shape[4])
-    volume = np.zeros((n, c, *places.room(size)), out.dtype)
+    volume = np.zeros((n, c, *places.room(size)), out.dtype, like=out)
     parts = cols.reshape(n, c, *places.kernel, *places.count)
     for i, j, k, (down, across, along) in places.elements():
         volume[:, :, down, across, along] += parts[:, :, i, j, k]

@@ -46,9 +46,9 @@ class Windows:
         reach = [(n - 1) * s + (k - 1) * d + 1 for n, s, k, d in zip(self.count, self.stride, self.kernel, self.dilation, strict=True)]
         return max(reach[0], self.begin[0] + size[0]), max(reach[1], self.begin[1] + size[1])
 
-    def covered(self, axis: int, low: int, high: int) -> Array:
-        """How many pixels of each window along ``axis`` lie from ``low`` up to, not including, ``high``."""
-        starts = np.arange(self.count[axis]) * self.stride[axis] - self.begin[axis]
+    def covered(self, axis: int, low: int, high: int, like: Array | None = None) -> Array:
+        """How many pixels of each window along ``axis`` lie from ``low`` up to, not including, ``high``; an array where ``like`` is."""
+        starts = np.arange(self.count[axis], like=like) * self.stride[axis] - self.begin[axis]
         covered: Array = np.maximum(np.minimum(starts + self.kernel[axis], high) - np.maximum(starts, low), 0)
         return covered
 
@@ -99,7 +99,7 @@ def padded(x: Array, windows: Windows, filling: float) -> Array:
     room = windows.room(size)
     if room == size:
         return plain(x)
-    out = np.full((*x.shape[:-2], *room), filling, x.dtype)
+    out = np.full_like(x, filling, order="C", shape=(*x.shape[:-2], *room))
     unpadded(out, windows, size)[...] = x
     return out
 
@@ -118,7 +118,7 @@ def columns(x: Array, windows: Windows, buffer: Array | None = None) -> Array:
     n, c, h, w = x.shape
     if windows.pointwise((h, w)):
         return x.reshape(n, c, h * w)
-    out = np.empty((n, c * prod(windows.kernel), prod(windows.count)), x.dtype) if buffer is None else buffer
+    out = np.empty((n, c * prod(windows.kernel), prod(windows.count)), x.dtype, like=x) if buffer is None else buffer
     _im2col(padded(x, windows, 0.0), *windows.stride, *windows.dilation, out.reshape(n, c, *windows.kernel, *windows.count))
     return out
 

@@ -1,8 +1,31 @@
 """The roof: models, values, tasks, updates, the network engine and the Core ML file format."""
 
 from tailor.persistence import Checkpoint, Snapshot
+from tailor.scheduler import (
+    BGAppRefreshTask,
+    BGAppRefreshTaskRequest,
+    BGProcessingTask,
+    BGProcessingTaskRequest,
+    BGTask,
+    BGTaskRequest,
+    BGTaskScheduler,
+    BGTaskSchedulerError,
+    BGTaskSchedulerErrorCode,
+    Budget,
+    Conditions,
+    EnergyClass,
+    MemoryRequestStore,
+    Priority,
+    QuietHours,
+    RequestStore,
+    RequestStoreError,
+    Retry,
+    SQLiteRequestStore,
+    Surroundings,
+)
 
 from .background import Runtime
+from .batching import MLBatching
 from .check import Check, check_update
 from .configuration import MLComputeUnits, MLModelConfiguration
 from .conversion import convert
@@ -18,6 +41,7 @@ from .description import (
 )
 from .doctor import MLFinding, MLFindingSeverity, MLRepair, MLRepairReport, MLTrainability, MLTrainableLayer
 from .errors import (
+    MLBusyError,
     MLCheckpointError,
     MLCustomLayerError,
     MLCustomModelError,
@@ -37,6 +61,7 @@ from .model import MLLayer, MLModel
 from .neighbors import MLExample, MLNeighbor
 from .options import MLLearningRateSchedule, MLTrainingOptions
 from .parameters import MLParameterDescription, MLParameterKey
+from .scheduling import MLScheduling
 from .snapshots import read_snapshot, restore_snapshot, take_snapshot, write_snapshot
 from .task import MLTask, MLTaskState
 from .update import (
@@ -67,10 +92,24 @@ from .values import (
 )
 
 __all__ = [
+    "BGAppRefreshTask",
+    "BGAppRefreshTaskRequest",
+    "BGProcessingTask",
+    "BGProcessingTaskRequest",
+    "BGTask",
+    "BGTaskRequest",
+    "BGTaskScheduler",
+    "BGTaskSchedulerError",
+    "BGTaskSchedulerErrorCode",
+    "Budget",
     "Check",
     "Checkpoint",
+    "Conditions",
+    "EnergyClass",
     "MLArrayBatchProvider",
     "MLBatchProvider",
+    "MLBatching",
+    "MLBusyError",
     "MLCheckpointError",
     "MLCheckpoints",
     "MLComputeUnits",
@@ -112,6 +151,7 @@ __all__ = [
     "MLPredictionCancelledError",
     "MLRepair",
     "MLRepairReport",
+    "MLScheduling",
     "MLSequenceConstraint",
     "MLSnapshotError",
     "MLTask",
@@ -129,8 +169,16 @@ __all__ = [
     "MLUpdateProgressHandlers",
     "MLUpdateTask",
     "MLUpdateVerdict",
+    "MemoryRequestStore",
+    "Priority",
+    "QuietHours",
+    "RequestStore",
+    "RequestStoreError",
+    "Retry",
     "Runtime",
+    "SQLiteRequestStore",
     "Snapshot",
+    "Surroundings",
     "check_update",
     "convert",
     "read_checkpoint",

@@ -21,9 +21,10 @@ DEFAULT_CACHE_BYTES = 1 << 28
 class MLComputeUnits(IntEnum):
     """Where a model may run: never elsewhere, but not everywhere either.
 
-    ``CPU_ONLY`` keeps it off any accelerator. The others allow the accelerators that they name, where there is one that
-    tailor can use and the model gains by it; the neural engine stands for "an accelerator other than a GPU". This version
-    has a backend for the CPU only, so that all four give the same answers, bit for bit.
+    ``CPU_ONLY`` keeps it off any accelerator; answers and updates are the same bits then, on any number of threads. The others
+    allow every accelerator that is found (``pip install 'tailor[gpu]'``), by whatever name: a ``Runtime`` uses one for a network
+    that can be computed there (``MLModel.kept_on_cpu`` says what cannot) as soon as that is seen to be faster than the CPU.
+    Answers from there are the same up to rounding. Outside of a ``Runtime`` everything is computed on the CPU.
     """
 
     CPU_ONLY = 0

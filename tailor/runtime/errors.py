@@ -92,6 +92,10 @@ class MLCustomModelError(MLModelError):
     code = MLModelErrorCode.CUSTOM_MODEL
 
 
+class MLBusyError(MLModelError):
+    """As many predictions wait for their answers as may; this one was not taken on."""
+
+
 class MLPredictionCancelledError(MLModelError):
     """A prediction was stopped, by whoever asked for it, before it was complete."""
 

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, overload
 
@@ -15,7 +15,9 @@ from anyio import to_thread
 from anyio.lowlevel import checkpoint_if_cancelled
 
 from tailor.kernels import Array
+from tailor.scheduler import Lane
 
+from .accelerators import device_at_work, kept_by, lanes_for, on_device
 from .configuration import MLModelConfiguration
 from .description import MLModelDescription, describe
 from .doctor import Asked, MLRepairReport, MLTrainability, repaired, trainability
@@ -24,10 +26,12 @@ from .format import AdamParams, SgdParams, layers, load_model, model_bytes, mode
 from .inputs import Inputs
 from .message import ModelMessage, copied
 from .models import (
+    Columns,
     Origin,
     Predictor,
     Taught,
     build_predictor,
+    kept_here,
     read_weights,
     trainable_weights,
     weights_writer,
@@ -222,6 +226,11 @@ class MLModel:
 
     async def prediction(self, data: Any) -> Any:
         """``predict``, in a worker thread, off the event loop. A network is left between two layers when it is cancelled."""
+        return await self._prediction(data, None)
+
+    async def _prediction(self, data: Any, lane: Lane | None) -> Any:
+        """The same, on a lane whose work runs in this process."""
+        run = to_thread.run_sync if lane is None else lane.run
         stop = threading.Event()
 
         async def watch() -> None:
@@ -236,7 +245,7 @@ class MLModel:
             group.start_soon(watch)
             with stopping(stop.is_set):
                 try:
-                    answer = await to_thread.run_sync(self.predict, data)
+                    answer = await run(partial(self.predict, data))
                 except Exception as error:  # raised below, for out of here it would come in an exception group
                     failure = error
             group.cancel_scope.cancel()
@@ -244,6 +253,18 @@ class MLModel:
             await checkpoint_if_cancelled()
             raise failure
         return answer
+
+    @property
+    def kept_on_cpu(self) -> str:
+        """Why predictions never use an accelerator, such as the name of a layer that has no way to; ``""`` where they may.
+
+        Of a pipeline it is known once it has predicted. An update may differ: see ``MLUpdateTask.kept_on_cpu``.
+        """
+        return kept_by(self.configuration.compute_units) or kept_here(self._ready())
+
+    def _lanes(self, lanes: Mapping[str, Lane]) -> tuple[str, ...]:
+        """Those of ``lanes`` that a prediction may use, the preferred one first: an accelerator's once it is known that it can."""
+        return lanes_for(kept_by(self.configuration.compute_units) or kept_here(self._predictor), lanes)
 
     def _rows(self, data: Any) -> tuple[list[Mapping[str, object]], bool]:
         """The examples in what ``predict`` takes, and whether it is but one."""
@@ -260,14 +281,22 @@ class MLModel:
     def _predict(self, rows: Sequence[Mapping[str, object]], single: bool) -> list[dict[str, Any]]:
         if not rows:
             return []
-        outputs = self.description.output_descriptions_by_name
         answers: list[dict[str, Any]] = [{} for _ in rows]
         for numbers, columns in self._inputs.grouped(rows, single):
-            with at_most(self.configuration.threads), numbered([None] if single else numbers):
-                made = self._ready().predict(columns, len(numbers))
-            for place, number in enumerate(numbers):
-                answers[number] = {name: deliver(described, made[name][place]) for name, described in outputs.items() if name in made}
+            for number, answer in zip(numbers, self._answered(columns, [None] if single else numbers), strict=True):
+                answers[number] = answer
         return answers
+
+    def _answered(self, columns: Columns, numbers: Sequence[int | None]) -> list[dict[str, Any]]:
+        """The outputs for checked ``columns`` of examples, which errors call by ``numbers``."""
+        outputs = self.description.output_descriptions_by_name
+        device = None if kept_by(self.configuration.compute_units) else device_at_work()
+        with at_most(self.configuration.threads), numbered(numbers), on_device(device):
+            made = self._ready().predict(columns, len(numbers))
+        return [
+            {name: deliver(described, made[name][place]) for name, described in outputs.items() if name in made}
+            for place in range(len(numbers))
+        ]
 
     @cached_property
     def _inputs(self) -> Inputs:

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from enum import Enum, IntEnum, auto
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import anyio
 
+from tailor.scheduler import Budget, Job, Ticket
+
 from .errors import MLModelError, MLTaskCancelledError, MLTaskStateError
+from .scheduling import NO_SCHEDULING, MLScheduling
 
 if TYPE_CHECKING:
     from .background import Runtime
@@ -79,7 +82,13 @@ class MLTask(ABC, Generic[Outcome]):
     To cancel the awaiting scope is to cancel the task. Its methods are called from the event loop's thread.
     """
 
-    def __init__(self, runtime: Runtime | None = None) -> None:
+    def __init__(self, runtime: Runtime | None = None, scheduling: MLScheduling | None = None) -> None:
+        if scheduling is not None and not isinstance(scheduling, MLScheduling):
+            raise MLTaskStateError(f"scheduling: expected MLScheduling, got {type(scheduling).__name__}")
+        if scheduling is not None and runtime is None:
+            raise MLTaskStateError("scheduling: expected a runtime as well, whose scheduler it is meant for, got none")
+        self._scheduling = scheduling if scheduling is not None else NO_SCHEDULING
+        self._ticket: Ticket[Any] | None = None
         self._identifier = uuid.uuid4().hex
         self._state = MLTaskState.SUSPENDED
         self._error: MLModelError | None = None
@@ -110,15 +119,28 @@ class MLTask(ABC, Generic[Outcome]):
         why = f": {self._error}" if self._error is not None else ""
         return f"<{type(self).__name__} {self._identifier[:8]} {self._state.name.lower()}{why}>"
 
-    def resume(self) -> None:
-        """Starts the task, or lets it go on after ``suspend()``; does nothing where it runs already.
+    async def paused(self) -> MLTaskState:
+        """Waits until the task is suspended, or has ended, and gives its state then; drives it where no runtime does."""
+        await self._drive(lambda: self._state is MLTaskState.SUSPENDED)
+        while self._state in (MLTaskState.RUNNING, MLTaskState.CANCELLING):
+            await self._moved.wait()
+        return self._state
 
-        Raises ``MLTaskStateError`` where it is being cancelled or has ended; nothing changes then.
+    def resume(self, *, budget: Budget | None = None) -> None:
+        """Starts the task, or lets it go on after ``suspend()``, or with another ``budget`` where it had used up its own; does nothing
+        more where it runs already.
+
+        Raises ``MLTaskStateError`` where it is being cancelled or has ended, or has no runtime to see to its budget; nothing changes then.
         """
         begins = self._state is MLTaskState.SUSPENDED
+        if budget is not None and self._runtime is None:
+            raise MLTaskStateError(f"{self._name()}: budget: expected a task with a runtime, whose scheduler sees to it, got one without")
         if begins and self._runtime is not None:
             self._runtime._check_open()
+            self._runtime._ticket(self)
         self._signal(Signal.RESUME)
+        if budget is not None and self._ticket is not None:
+            self._ticket.renew(budget)
         self._begun = True
         self._pausing = False
         if begins and self._runtime is not None:
@@ -133,17 +155,28 @@ class MLTask(ABC, Generic[Outcome]):
         """
         self._signal(Signal.SUSPEND)
         self._pausing = self._state is MLTaskState.RUNNING
+        self._withdraw()
 
     def cancel(self) -> None:
         """Asks the task to stop at its next step; one that is suspended, or has ended, stops at once."""
         before = self._state
         after = self._signal(Signal.CANCEL)
+        self._withdraw()
         if before is MLTaskState.SUSPENDED and after is MLTaskState.FAILED:
             when = "while it was suspended" if self._begun else "before it began"
             self._error = MLTaskCancelledError(f"{self._name()} was cancelled {when}")
-            self._release()
+            self._leave()
             self._finished.set()
-            self._move()
+        self._move()
+
+    def _withdraw(self) -> None:
+        """Lets the task wait for its turn no longer."""
+        if self._ticket is not None:
+            self._ticket.withdraw()
+
+    def _job(self) -> Job:
+        """What the scheduler is told of the task."""
+        return self._scheduling.job(self._identifier, type(self).__name__, ("cpu",))
 
     def _signal(self, signal: Signal) -> MLTaskState:
         """Moves the state as the table says, or raises and changes nothing."""
@@ -184,15 +217,15 @@ class MLTask(ABC, Generic[Outcome]):
         if self._driver == anyio.get_current_task().id:
             raise MLTaskStateError(f"{self._name()}: expected a handler to return, got one that awaits its own task")
 
-    async def _drive(self, until: anyio.Event | None = None) -> None:
-        """Sees to it that the task goes on, until it has ended or ``until`` is set: takes the wheel whenever nobody has it.
+    async def _drive(self, until: Callable[[], bool] = bool) -> None:
+        """Sees to it that the task goes on, until it has ended or ``until`` says so: takes the wheel whenever nobody has it.
 
         A task that is suspended it waits for, unless a runtime has it: that takes it up again when it is resumed.
 
         Where that is interrupted, cancels the task and cleans up before passing the interruption on.
         """
         try:
-            while not (self._finished.is_set() or (until is not None and until.is_set())):
+            while not (self._finished.is_set() or until()):
                 if self._state is MLTaskState.SUSPENDED and self._runtime is not None:
                     return
                 await self._advance()
@@ -257,8 +290,14 @@ class MLTask(ABC, Generic[Outcome]):
                 if error is None:
                     self._signal(Signal.FAIL)
             finally:
-                self._release()
+                self._leave()
                 self._finished.set()
+
+    def _leave(self) -> None:
+        """Gives back what the task holds, and tells the scheduler that it has ended."""
+        self._release()
+        if self._ticket is not None:
+            self._ticket.finish(self._error)
 
     def _joined(self, error: MLModelError | None, then: Exception) -> MLModelError:
         """The error that the task fails with: the first one."""

@@ -34,7 +34,12 @@ class Spent:
 
     def and_more(self, seconds: float, steps: int) -> Spent:
         """This and what was used since."""
+        if not (seconds or steps):
+            return self
         return Spent(self.seconds + seconds, self.steps + steps)
+
+
+NOTHING_SPENT = Spent()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,9 @@ class Allowance:
     def exhausted(self) -> bool:
         """Whether nothing can be begun any more."""
         return self.seconds <= 0 or self.steps < 1
+
+
+EVERYTHING = Allowance()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +93,8 @@ class Budget:
 
     def left(self, spent: Spent, now: float) -> Allowance:
         """What may still be used at ``now``, when ``spent`` has been."""
+        if self.seconds == self.deadline == self.steps == math.inf:
+            return EVERYTHING
         return Allowance(max(0.0, min(self.seconds - spent.seconds, self.deadline - now)), max(0.0, self.steps - spent.steps))
 
 

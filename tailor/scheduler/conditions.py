@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import time
+from typing import TypeVar
+
+Bound = TypeVar("Bound", int, float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,7 @@ class Unmet:
 class Conditions:
     """What must hold for a job to run; none by default.
 
-    A machine that cannot tell of its power supply or its battery has no battery, and so is on external power; a network
+    A machine that tells neither of its power supply nor of a battery has none, and so is on external power; a network
     that cannot be told is there. Whatever else cannot be told does not hold. Raises ``ValueError`` for a bound that makes no sense.
     """
 
@@ -74,11 +78,23 @@ class Conditions:
                 raise ValueError(f"conditions: {name}: expected {'0 to 1' if most == 1 else '0 or more'}, got {bound!r}")
         object.__setattr__(self, "quiet_hours", tuple(self.quiet_hours))
 
+    def with_those_of(self, other: Conditions) -> Conditions:
+        """What must hold where both are asked for: of each bound the tighter one."""
+        return Conditions(
+            self.external_power or other.external_power,
+            self.network or other.network,
+            _tighter(min, self.most_processor_use, other.most_processor_use),
+            _tighter(max, self.least_free_memory, other.least_free_memory),
+            _tighter(max, self.least_battery, other.least_battery),
+            tuple(dict.fromkeys(self.quiet_hours + other.quiet_hours)),
+        )
+
     def unmet(self, around: Surroundings) -> tuple[Unmet, ...]:
         """What does not hold in these surroundings."""
         found = []
-        if self.external_power and around.external_power is False:
-            found.append(Unmet("external power", "the machine to be plugged in", "it runs on battery"))
+        if self.external_power and (around.external_power is False or (around.external_power is None and around.battery is not None)):
+            got = "it runs on battery" if around.external_power is False else "it has a battery, and its supply cannot be told"
+            found.append(Unmet("external power", "the machine to be plugged in", got))
         if self.network and around.network is False:
             found.append(Unmet("network", "a connection", "none"))
         if self.most_processor_use is not None and not _known(around.processor_use) <= self.most_processor_use:
@@ -93,6 +109,12 @@ class Conditions:
                 got = "a time that cannot be told" if around.clock is None else f"{around.clock:%H:%M}"
                 found.append(Unmet("quiet hours", f"a time outside {hours.begin:%H:%M} to {hours.end:%H:%M}", got))
         return tuple(found)
+
+
+def _tighter(choose: Callable[[Bound, Bound], Bound], one: Bound | None, other: Bound | None) -> Bound | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return choose(one, other)
 
 
 def _known(use: float | None) -> float:

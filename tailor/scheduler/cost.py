@@ -36,7 +36,8 @@ class Estimate:
         off = measured - self.mean
         # measured together they weigh as much as one by one; what each was off by evens out in their mean
         gain, spread = 1 - (1 - GAIN) ** steps, 1 - (1 - SPREAD_GAIN) ** steps
-        single = abs(off) * math.sqrt(steps)
+        # but what is never below zero is off its mean by twice that at most: many steps may also all be other than the few before
+        single = min(abs(off) * math.sqrt(steps), 2 * max(self.mean, measured))
         return Estimate(self.mean + gain * off, self.deviation + spread * (single - self.deviation), self.steps + steps)
 
 
@@ -48,10 +49,15 @@ class Costs:
         for model, lanes in (record or {}).items():
             for lane, (mean, deviation, steps) in lanes.items():
                 self._known[model, lane] = Estimate(_seconds(mean), _seconds(deviation), int(steps))
+        self._models = {model for model, _ in self._known}
 
     def of(self, model: str, lane: str) -> Estimate | None:
         """What a step of ``model`` takes on ``lane``; ``None`` where none was taken yet."""
         return self._known.get((model, lane))
+
+    def knows(self, model: str) -> bool:
+        """Whether a step of ``model`` was taken on any lane."""
+        return model in self._models
 
     def learn(self, model: str, lane: str, seconds: float, steps: int) -> None:
         """Takes in that ``steps`` steps took ``seconds`` together; of none, nothing is learned.
@@ -64,6 +70,7 @@ class Costs:
         # the first measurement stands alone: half of it is taken for its deviation, as Jacobson does
         first = Estimate(_seconds(seconds) / steps, seconds / steps / 2, steps)
         self._known[model, lane] = first if known is None else known.after(_seconds(seconds), steps)
+        self._models.add(model)
 
     def best(self, model: str, lanes: tuple[str, ...]) -> str:
         """The lane whose steps take least; one that was never tried counts as the fastest, so that it is; else the first named."""

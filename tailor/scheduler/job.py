@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 
 from .budget import Budget
@@ -18,6 +18,12 @@ class Priority(IntEnum):
     UTILITY = 1
     USER_INITIATED = 2
     USER_INTERACTIVE = 3
+
+
+NO_NAMES: frozenset[str] = frozenset()
+CPU = ("cpu",)
+NO_CONDITIONS, UNBOUNDED = Conditions(), Budget()
+"""What most jobs have, made once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,23 +47,25 @@ class Job:
     priority: Priority = Priority.UTILITY
     deadline: float = math.inf
     share: str = ""
-    tags: frozenset[str] = frozenset()
-    lanes: tuple[str, ...] = ("cpu",)
-    after: frozenset[str] = frozenset()
+    tags: frozenset[str] = NO_NAMES
+    lanes: tuple[str, ...] = CPU
+    after: frozenset[str] = NO_NAMES
     not_before: float = -math.inf
-    conditions: Conditions = field(default_factory=Conditions)
-    budget: Budget = field(default_factory=Budget)
+    conditions: Conditions = NO_CONDITIONS
+    budget: Budget = UNBOUNDED
     model: str = ""
 
     def __post_init__(self) -> None:
         if not isinstance(self.identifier, str) or not self.identifier:
             raise ValueError(f"job: expected an identifier that is a non-empty string, got {self.identifier!r}")
-        object.__setattr__(self, "priority", _priority(self.identifier, self.priority))
-        for name in ("deadline", "not_before"):
-            if math.isnan(getattr(self, name)):
+        if type(self.priority) is not Priority:  # a number will do
+            object.__setattr__(self, "priority", _priority(self.identifier, self.priority))
+        for name, seconds in (("deadline", self.deadline), ("not_before", self.not_before)):
+            if math.isnan(seconds):
                 raise ValueError(f"job {self.identifier!r}: {name}: expected seconds on the scheduler's clock, got nan")
-        for name in ("tags", "after", "lanes"):
-            object.__setattr__(self, name, _names(self.identifier, name, getattr(self, name)))
+        for name, given in (("tags", self.tags), ("after", self.after), ("lanes", self.lanes)):
+            if given is not NO_NAMES and given is not CPU:
+                object.__setattr__(self, name, _names(self.identifier, name, given))
         if not self.lanes:
             raise ValueError(f"job {self.identifier!r}: lanes: expected at least one kind of lane, got none")
         if self.identifier in self.after:
@@ -77,4 +85,4 @@ def _names(identifier: str, field: str, given: Iterable[str]) -> frozenset[str] 
     names = given if isinstance(given, str) else tuple(given)
     if isinstance(names, str) or not all(isinstance(name, str) and name for name in names):
         raise ValueError(f"job {identifier!r}: {field}: expected non-empty strings, got {given!r}")
-    return names if field == "lanes" else frozenset(names)
+    return names if field == "lanes" else frozenset(names) or NO_NAMES

@@ -5,15 +5,26 @@ Times are aware datetimes: requests outlive the program, and with it every clock
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
 
+from .budget import Budget
 from .conditions import Conditions
+from .errors import SchedulerError
+from .job import Job, Priority
 
 MOST_DELAY = timedelta(days=7)
 MOST_REFRESH, MOST_PROCESSING = 1, 10
+REFRESH_SECONDS, PROCESSING_SECONDS = 30.0, 180.0
+NOTICE = 5.0
+"""Seconds before the end of a launch, at which its handler is told."""
+AT_ONCE = 2
+"""How many launches go on at the same time."""
+
+LANE = "background"
+"""The lane of launches."""
 
 
 class BGTaskSchedulerErrorCode(IntEnum):
@@ -24,7 +35,7 @@ class BGTaskSchedulerErrorCode(IntEnum):
     NOT_PERMITTED = 3
 
 
-class BGTaskSchedulerError(RuntimeError):
+class BGTaskSchedulerError(SchedulerError):
     """A request was refused; nothing has changed. ``code`` says why as Apple's does."""
 
     def __init__(self, code: BGTaskSchedulerErrorCode, message: str) -> None:
@@ -77,61 +88,62 @@ class BGProcessingTaskRequest(BGTaskRequest):
         return Conditions(external_power=self.requires_external_power, network=self.requires_network_connectivity)
 
 
-class PendingRequests:
-    """The requests that wait for their launch, one an identifier, in the order in which they were submitted."""
+@dataclass(frozen=True, slots=True)
+class KeptRequest:
+    """A request as a store keeps it, until its launch has ended.
 
-    def __init__(self, requests: Iterable[BGTaskRequest] = ()) -> None:
-        self._pending = {request.identifier: request for request in requests}
+    ``number``    its place in the order of submission: the lower, the earlier.
+    ``launches``  how many launches of it have begun of which none has ended, as their process died under them.
+    """
 
-    def __iter__(self) -> Iterator[BGTaskRequest]:
-        return iter(list(self._pending.values()))
+    request: BGTaskRequest
+    number: int
+    launches: int = 0
 
-    def __len__(self) -> int:
-        return len(self._pending)
 
-    def submit(self, request: BGTaskRequest, registered: Iterable[str], now: datetime) -> None:
-        """Adds a request, in place of one of the same identifier.
+def check_request(request: BGTaskRequest, pending: Iterable[BGTaskRequest], registered: Iterable[str], now: datetime) -> None:
+    """Raises where ``request`` may not be submitted beside those that are pending; one of its own identifier it replaces.
 
-        Raises ``BGTaskSchedulerError`` where nobody registered for its identifier, where its date is more than a week away,
-        and where 1 refresh or 10 processing requests of other identifiers are pending; nothing has changed then.
-        """
-        who = f"request {request.identifier!r}"
-        known = sorted(registered)
-        if request.identifier not in known:
-            listed = ", ".join(map(repr, known)) or "none"
-            raise BGTaskSchedulerError(
-                BGTaskSchedulerErrorCode.NOT_PERMITTED, f"{who}: expected an identifier that a handler is registered for ({listed})"
-            )
-        begin = request.earliest_begin_date
-        if begin is not None and begin > now + MOST_DELAY:
-            raise BGTaskSchedulerError(
-                BGTaskSchedulerErrorCode.NOT_PERMITTED, f"{who}: earliest_begin_date: expected at most a week from now, got {begin}"
-            )
-        refresh = isinstance(request, BGAppRefreshTaskRequest)
-        alike = [
-            other.identifier
-            for other in self._pending.values()
-            if isinstance(other, BGAppRefreshTaskRequest) == refresh and other.identifier != request.identifier
-        ]
-        most, kind = (MOST_REFRESH, "refresh") if refresh else (MOST_PROCESSING, "processing")
-        if len(alike) >= most:
-            raise BGTaskSchedulerError(
-                BGTaskSchedulerErrorCode.TOO_MANY_PENDING_TASK_REQUESTS,
-                f"{who}: expected at most {most} pending {kind} request{'s' * (most > 1)}, got one more than {', '.join(map(repr, alike))}",
-            )
-        self._pending.pop(request.identifier, None)
-        self._pending[request.identifier] = request
+    Raises ``BGTaskSchedulerError`` where nobody registered for its identifier, where its date is more than a week away, and
+    where 1 refresh or 10 processing requests of other identifiers are pending; ``TypeError`` where it is neither of the two.
+    """
+    if not isinstance(request, BGAppRefreshTaskRequest | BGProcessingTaskRequest):
+        raise TypeError(f"expected a BGAppRefreshTaskRequest or a BGProcessingTaskRequest, got {type(request).__name__}")
+    who = f"request {request.identifier!r}"
+    known = sorted(registered)
+    if request.identifier not in known:
+        listed = ", ".join(map(repr, known)) or "none"
+        raise BGTaskSchedulerError(
+            BGTaskSchedulerErrorCode.NOT_PERMITTED, f"{who}: expected an identifier that a handler is registered for ({listed})"
+        )
+    begin = request.earliest_begin_date
+    if begin is not None and begin > now + MOST_DELAY:
+        raise BGTaskSchedulerError(
+            BGTaskSchedulerErrorCode.NOT_PERMITTED, f"{who}: earliest_begin_date: expected at most a week from now, got {begin}"
+        )
+    refresh = isinstance(request, BGAppRefreshTaskRequest)
+    alike = [
+        other.identifier
+        for other in pending
+        if isinstance(other, BGAppRefreshTaskRequest) == refresh and other.identifier != request.identifier
+    ]
+    most, kind = (MOST_REFRESH, "refresh") if refresh else (MOST_PROCESSING, "processing")
+    if len(alike) >= most:
+        raise BGTaskSchedulerError(
+            BGTaskSchedulerErrorCode.TOO_MANY_PENDING_TASK_REQUESTS,
+            f"{who}: expected at most {most} pending {kind} request{'s' * (most > 1)}, got one more than {', '.join(map(repr, alike))}",
+        )
 
-    def cancel(self, identifier: str) -> bool:
-        """Whether a request of that identifier was pending; it is no more."""
-        return self._pending.pop(identifier, None) is not None
 
-    def cancel_all(self) -> None:
-        """Cancels every pending request."""
-        self._pending.clear()
-
-    def due(self, now: datetime) -> list[BGTaskRequest]:
-        """Those whose time has come, whoever has waited longest for it first; conditions are for the caller to look at."""
-        ready = [(request.earliest_begin_date, place, request) for place, request in enumerate(self._pending.values()) if request.due(now)]
-        ready.sort(key=lambda entry: (entry[0] is not None, entry[0] or now, entry[1]))
-        return [request for *_, request in ready]
+def request_job(request: BGTaskRequest, conditions: Conditions, not_before: float) -> Job:
+    """The job that waits for a request's launch, under ``conditions``, until ``not_before`` at least."""
+    return Job(
+        identifier=request.identifier,
+        priority=Priority.BACKGROUND,
+        tags=frozenset({LANE}),
+        lanes=(LANE,),
+        not_before=not_before,
+        conditions=conditions,
+        budget=Budget(steps=1),  # one launch; its seconds are its own, and not of the job, which may be launched again
+        model=f"{LANE} {request.identifier}",
+    )

@@ -74,6 +74,19 @@ def test_stopped_on_the_way_it_goes_on_and_ends_with_the_same_bits(
     assert not checkpoint.exists()
 
 
+def test_in_windows_of_time_it_ends_with_the_same_bits(arguments: list[str], undisturbed: bytes, tailor: Terminal, tmp_path: Path) -> None:
+    """In real time, for the budget is: however much fits into a window, something does, and the last one writes the model."""
+    output, checkpoint = tmp_path / "o.mlmodel", tmp_path / "c"
+    line = [*arguments, "--output", output, "--checkpoint", checkpoint, "--resume", "--json", "--budget"]
+    codes = [tailor(*line, 1e-9), tailor(*line, 0.25)]
+    assert not output.exists() or codes[1] == 0
+    while codes[-1] == 75:
+        codes.append(tailor(*line, 0.25 * len(codes)))
+        assert checkpoint.exists() == (codes[-1] == 75)
+    assert codes[0] == 75 and codes[-1] == 0
+    assert output.read_bytes() == undisturbed
+
+
 def test_without_a_checkpoint_yet_it_begins(arguments: list[str], tailor: Terminal, tmp_path: Path) -> None:
     options = ["--output", tmp_path / "o.mlmodel", "--checkpoint", tmp_path / "c", "--resume", "--epochs"]
     arguments[arguments.index("--epochs") : arguments.index("--epochs") + 2] = []
@@ -106,6 +119,9 @@ def test_what_was_learned_but_not_written_is_written(
     ("options", "status", "message"),
     [
         (["--resume"], 2, "--resume: expected --checkpoint with it, got none"),
+        (["--budget", "3"], 2, "--budget: expected --checkpoint with it, got none"),
+        (["--budget", "-3", "--checkpoint", "c"], 2, "--budget: expected a number of seconds above 0, got -3"),
+        (["--budget", "nan", "--checkpoint", "c"], 2, "--budget: expected a number of seconds above 0, got nan"),
         (["--checkpoint-every", "3"], 2, "--checkpoint-every: expected --checkpoint with it, got none"),
         (["--checkpoint", "c", "--checkpoint-every", "0"], 2, "--checkpoint-every"),
         (["--checkpoint", "absent/c"], 1, "absent"),

@@ -41,7 +41,7 @@ class Told(Protocol):
         """Epoch and mini-batch."""
 
 
-def model() -> MLModel:
+def model(epochs: int = EPOCHS) -> MLModel:
     """Three layers that learn, Adam, shuffled."""
     rng = np.random.default_rng(5)
     builder = NeuralNetworkBuilder([array_feature("x", (6,))], [array_feature("y", (2,))])
@@ -56,7 +56,7 @@ def model() -> MLModel:
     builder.make_updatable(["dense0", "dense1", "dense2"])
     builder.set_mean_squared_error_loss("loss", array_feature("y", (2,)))
     builder.set_adam_optimizer(AdamParams(lr=0.01, batch=BATCH))
-    builder.set_epochs(EPOCHS)
+    builder.set_epochs(epochs)
     builder.set_shuffle(True)
     return MLModel.from_spec(builder.spec, "steadfast")
 

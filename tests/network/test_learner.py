@@ -91,7 +91,7 @@ def test_any_number_of_threads_gives_the_same_bits() -> None:
     for threads in (1, 2, 3):
         learner = NetworkLearner(spec, "digits", threads)
         tensors = {"image": np.zeros((100, 1, 1, 1, 8, 8), np.float32)}
-        assert len(portions(learner.trainer._plans, tensors, 100)) == 13  # there is work to share
+        assert len(portions(learner.trainer.plans, tensors, 100)) == 13  # there is work to share
         losses = [learner.step({"image": images(100, i), "scores_true": targets(100, i)}, 100, ADAM) for i in range(3)]
         learner.close()
         states.append((np.stack([np.asarray(row) for row in losses]), learner.parameters, learner.slots))

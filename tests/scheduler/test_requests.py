@@ -12,29 +12,24 @@ from tailor.scheduler import (
     BGTaskRequest,
     BGTaskSchedulerError,
     BGTaskSchedulerErrorCode,
-    PendingRequests,
+    Conditions,
 )
+from tailor.scheduler.requests import check_request
 
 NOW = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
 NAMES = [f"p{number}" for number in range(12)] + ["r0", "r1"]
+TEN: list[BGTaskRequest] = [BGProcessingTaskRequest(f"p{number}") for number in range(10)]
 Code = BGTaskSchedulerErrorCode
 
 
-def pending(*requests: BGTaskRequest) -> PendingRequests:
-    waiting = PendingRequests()
-    for request in requests:
-        waiting.submit(request, NAMES, NOW)
-    return waiting
-
-
 @pytest.mark.parametrize(
-    ("before", "request_", "code", "message"),
+    ("pending", "request_", "code", "message"),
     [
         ([], BGProcessingTaskRequest("other"), Code.NOT_PERMITTED, "'other': expected an identifier that a handler is registered for"),
         ([], BGProcessingTaskRequest("p0", NOW + timedelta(days=7, seconds=1)), Code.NOT_PERMITTED, "'p0': earliest_begin_date: .*a week"),
         ([BGAppRefreshTaskRequest("r0")], BGAppRefreshTaskRequest("r1"), Code.TOO_MANY_PENDING_TASK_REQUESTS, "at most 1 pending refresh"),
         (
-            [BGProcessingTaskRequest(f"p{number}") for number in range(10)],
+            TEN,
             BGProcessingTaskRequest("p10"),
             Code.TOO_MANY_PENDING_TASK_REQUESTS,
             "at most 10 pending processing requests, got one more than 'p0', 'p1'",
@@ -42,41 +37,52 @@ def pending(*requests: BGTaskRequest) -> PendingRequests:
     ],
     ids=["never registered", "more than a week", "second refresh", "eleventh"],
 )
-def test_a_request_against_the_rules_changes_nothing(
-    before: list[BGTaskRequest], request_: BGTaskRequest, code: Code, message: str
-) -> None:
-    waiting = pending(*before)
+def test_a_request_against_the_rules_is_refused(pending: list[BGTaskRequest], request_: BGTaskRequest, code: Code, message: str) -> None:
     with pytest.raises(BGTaskSchedulerError, match=message) as refused:
-        waiting.submit(request_, NAMES, NOW)
-    assert refused.value.code is code and list(waiting) == before
+        check_request(request_, pending, NAMES, NOW)
+    assert refused.value.code is code
 
 
-def test_the_same_identifier_replaces_what_is_pending_even_when_all_places_are_taken() -> None:
-    waiting = pending(*[BGProcessingTaskRequest(f"p{number}") for number in range(10)], BGAppRefreshTaskRequest("r0"))
-    newer = BGProcessingTaskRequest("p3", requires_external_power=True)
-    waiting.submit(newer, NAMES, NOW)
-    assert len(waiting) == 11 and newer in list(waiting)
-    assert newer.conditions.external_power and not newer.conditions.network
+@pytest.mark.parametrize(
+    ("pending", "request_"),
+    [
+        (TEN, BGProcessingTaskRequest("p3", requires_external_power=True)),
+        (TEN, BGAppRefreshTaskRequest("r0")),
+        (TEN[:9], BGProcessingTaskRequest("p10")),
+        ([BGAppRefreshTaskRequest("r0")], BGAppRefreshTaskRequest("r0", NOW)),
+        ([BGAppRefreshTaskRequest("r0")], BGProcessingTaskRequest("r0")),
+        ([], BGProcessingTaskRequest("p0", NOW + timedelta(days=7))),
+        ([], BGProcessingTaskRequest("p0", NOW - timedelta(days=700))),
+    ],
+    ids=["in place of one of ten", "refresh beside ten", "tenth", "in place of the refresh", "another kind", "in a week", "long ago"],
+)
+def test_a_request_within_the_rules_is_not(pending: list[BGTaskRequest], request_: BGTaskRequest) -> None:
+    before = list(pending)
+    check_request(request_, pending, NAMES, NOW)
+    assert pending == before
 
 
-def test_due_are_those_whose_time_has_come_longest_first() -> None:
-    week, hour, minute = (NOW + delta for delta in (timedelta(days=7), -timedelta(hours=1), -timedelta(minutes=1)))
-    waiting = pending(
-        BGProcessingTaskRequest("p0", week),
-        BGProcessingTaskRequest("p1", minute),
-        BGAppRefreshTaskRequest("r0"),
-        BGProcessingTaskRequest("p2", hour),
-    )
-    assert [request.identifier for request in waiting.due(NOW)] == ["r0", "p2", "p1"]
-    assert [request.identifier for request in waiting.due(week)] == ["r0", "p2", "p1", "p0"]
+def test_a_request_is_of_one_of_the_two_kinds() -> None:
+    with pytest.raises(TypeError, match="expected a BGAppRefreshTaskRequest or a BGProcessingTaskRequest, got BGTaskRequest"):
+        check_request(BGTaskRequest("p0"), [], NAMES, NOW)
 
 
-def test_cancelling_takes_requests_away() -> None:
-    waiting = pending(BGProcessingTaskRequest("p0"), BGProcessingTaskRequest("p1"))
-    assert waiting.cancel("p0") and not waiting.cancel("p0")
-    assert [request.identifier for request in waiting] == ["p1"]
-    waiting.cancel_all()
-    assert len(waiting) == 0
+@pytest.mark.parametrize(
+    ("request_", "conditions"),
+    [
+        (BGAppRefreshTaskRequest("r0"), Conditions()),
+        (BGProcessingTaskRequest("p0"), Conditions()),
+        (BGProcessingTaskRequest("p0", requires_external_power=True), Conditions(external_power=True)),
+        (BGProcessingTaskRequest("p0", requires_network_connectivity=True), Conditions(network=True)),
+    ],
+)
+def test_a_request_says_what_must_hold(request_: BGTaskRequest, conditions: Conditions) -> None:
+    assert request_.conditions == conditions
+
+
+@pytest.mark.parametrize(("begin", "due"), [(None, True), (NOW, True), (NOW + timedelta(microseconds=1), False)])
+def test_a_request_is_due_from_its_date_on(begin: datetime | None, due: bool) -> None:
+    assert BGAppRefreshTaskRequest("r0", begin).due(NOW) is due
 
 
 def test_a_date_needs_a_zone() -> None:

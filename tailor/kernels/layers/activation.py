@@ -15,7 +15,7 @@ from .channels import check_channels, over_channels, sum_to_channels
 
 def relu(x: Array) -> Array:
     """max(0, x)."""
-    out = np.empty(x.shape, x.dtype)
+    out = np.empty(x.shape, x.dtype, like=x)
     _relu(plain(x).reshape(-1), out.reshape(-1))
     return out
 
@@ -24,7 +24,7 @@ def relu_backward(g: Array, y: Array, x: Array, *, needs: tuple[bool, ...]) -> t
     """The gradient of ``relu``, 0 at 0."""
     if not needs[0]:
         return (None,)
-    out = np.empty(y.shape, y.dtype)
+    out = np.empty(y.shape, y.dtype, like=y)
     _relu_back(plain(g).reshape(-1), plain(y).reshape(-1), out.reshape(-1))
     return (out,)
 
@@ -95,7 +95,7 @@ def pointwise(name: str, forward: Callable[..., Array], slope: Callable[..., Arr
     def read(params: Any, decode: Decode) -> Reading:
         return Reading({field: float(getattr(params, field)) for field in fields}, {})
 
-    return Op(name, forward, unchanged, read, backward if slope is not None else None, from_the_end)
+    return Op(name, forward, unchanged, read, backward if slope is not None else None, from_the_end, portable=True)
 
 
 def unchanged(x: Shape, **attributes: Any) -> Shape:
@@ -155,10 +155,10 @@ def _no_fields(params: Any, decode: Decode) -> Reading:
 
 
 OPS = (
-    Op("activation.ReLU", relu, unchanged, _no_fields, relu_backward, from_the_end),
+    Op("activation.ReLU", relu, unchanged, _no_fields, relu_backward, from_the_end, portable=True),
     pointwise("activation.leakyReLU", leaky_relu, lambda y, x, alpha: np.where(x > 0, np.ones_like(x), alpha), "alpha"),
     pointwise("activation.thresholdedReLU", thresholded_relu, lambda y, x, alpha: (x >= alpha).astype(x.dtype), "alpha"),
-    Op("activation.PReLU", prelu, _prelu_shape, _read_prelu, prelu_backward, from_the_end),
+    Op("activation.PReLU", prelu, _prelu_shape, _read_prelu, prelu_backward, from_the_end, portable=True),
     pointwise("activation.linear", lambda x, alpha, beta: alpha * x + beta, lambda y, x, alpha, beta: alpha, "alpha", "beta"),
     pointwise("activation.tanh", np.tanh, lambda y, x: 1.0 - y * y),
     pointwise("activation.scaledTanh", scaled_tanh, scaled_tanh_slope, "alpha", "beta"),
@@ -176,5 +176,6 @@ OPS = (
         _read_parametric_softplus,
         parametric_softplus_backward,
         from_the_end,
+        portable=True,
     ),
 )

@@ -41,7 +41,7 @@ def _binary(name: str, function: Callable[[Array, Array], Array], *slopes: Slope
             for slope, one, x, need in zip(slopes, full, inputs, needs, strict=True)
         )
 
-    return Op(name, forward, _two, read_nothing, backward if slopes else None, one_more, broadcast_work)
+    return Op(name, forward, _two, read_nothing, backward if slopes else None, one_more, broadcast_work, portable=True)
 
 
 def _two(a: Shape, b: Shape, *, examples: int = 0) -> Shape:
@@ -216,13 +216,13 @@ OPS = (
     _binary("floorDivBroadcastable", np.floor_divide),
     _binary("modBroadcastable", np.mod, lambda g, y, a, b: g, lambda g, y, a, b: -g * np.floor_divide(a, b)),
     _binary("powBroadcastable", np.power, _power_by_base, _power_by_exponent),
-    Op("maxBroadcastable", MAX, _two, read_nothing, extreme_backward, one_more, broadcast_work),
-    Op("minBroadcastable", MIN, _two, read_nothing, extreme_backward, one_more, broadcast_work),
-    Op("whereBroadcastable", where, _three, read_nothing, where_backward, one_more, broadcast_work),
-    Op("max", MAX, _many, read_nothing, extreme_backward, one_more, broadcast_work),
-    Op("min", MIN, _many, read_nothing, extreme_backward, one_more, broadcast_work),
-    Op("average", average, _many, read_nothing, average_backward, one_more, broadcast_work),
-    Op("dot", dot, _dot_shape, _read_dot, dot_backward, from_the_end),
-    Op("scale", scale, _stored_shape, _read_scale, scale_backward, from_the_end),
-    Op("bias", add_bias, _stored_shape, _read_bias, add_bias_backward, from_the_end),
+    Op("maxBroadcastable", MAX, _two, read_nothing, extreme_backward, one_more, broadcast_work, portable=True),
+    Op("minBroadcastable", MIN, _two, read_nothing, extreme_backward, one_more, broadcast_work, portable=True),
+    Op("whereBroadcastable", where, _three, read_nothing, where_backward, one_more, broadcast_work, portable=True),
+    Op("max", MAX, _many, read_nothing, extreme_backward, one_more, broadcast_work, portable=True),
+    Op("min", MIN, _many, read_nothing, extreme_backward, one_more, broadcast_work, portable=True),
+    Op("average", average, _many, read_nothing, average_backward, one_more, broadcast_work, portable=True),
+    Op("dot", dot, _dot_shape, _read_dot, dot_backward, from_the_end, portable=True),
+    Op("scale", scale, _stored_shape, _read_scale, scale_backward, from_the_end, portable=True),
+    Op("bias", add_bias, _stored_shape, _read_bias, add_bias_backward, from_the_end, portable=True),
 )

@@ -12,12 +12,16 @@ from typing import Any
 
 import numpy as np
 
+from ..jit import elsewhere
 from ..op import Array, Attributes, Decode, Op, Reading, Shape
 from ..window import SAME, SAME_TOP_LEFT, VALID, Amounts, Pair, Windows, add_columns, columns, slide, split
 from .channels import check_rank
 
 COLUMN_ELEMENTS = 1 << 20
 """Elements of the columns of a block of examples, at most (unless one example alone has more)."""
+
+ELSEWHERE_ELEMENTS = 1 << 25
+"""The same on an accelerator, which has no cache that they should fit into, and does much at once: 128 MiB."""
 
 
 def convolution(x: Array, w: Array, bias: Array | None = None, *, groups: int = 1, deconvolution: bool = False, **sliding: Any) -> Array:
@@ -30,7 +34,7 @@ def convolution(x: Array, w: Array, bias: Array | None = None, *, groups: int = 
     """
     shape, windows = convolution_plan(x.shape, w.shape, groups, deconvolution, **sliding)
     images = x.reshape(-1, *x.shape[-3:])
-    out = (np.zeros if deconvolution else np.empty)((len(images), *shape[-3:]), x.dtype)
+    out = (np.zeros if deconvolution else np.empty)((len(images), *shape[-3:]), x.dtype, like=x)
     matrices = _matrices(w, groups)
     for block, buffer in _blocks(images, w, windows, groups):
         if deconvolution:
@@ -58,8 +62,8 @@ def convolution_backward(
     _, windows = convolution_plan(x.shape, w.shape, groups, deconvolution, **sliding)
     images, arriving = x.reshape(-1, *x.shape[-3:]), g.reshape(-1, *g.shape[-3:])
     matrices = _matrices(w, groups)
-    dx = np.zeros(images.shape, x.dtype) if needs[0] else None
-    dw = np.zeros(matrices.shape, w.dtype) if needs[1] else None
+    dx = np.zeros(images.shape, x.dtype, like=x) if needs[0] else None
+    dw = np.zeros(matrices.shape, w.dtype, like=w) if needs[1] else None
     for block, buffer in _blocks(images, w, windows, groups):
         if deconvolution:
             # the adjoint of a deconvolution is the convolution with the same weights
@@ -102,8 +106,8 @@ def _grouped(images: Array, groups: int) -> Array:
 def _blocks(images: Array, w: Array, windows: Windows, groups: int) -> Iterator[tuple[slice, Array]]:
     """Which examples go together, and a buffer for their columns."""
     rows, places = prod(w.shape[1:]) * groups, prod(windows.count)
-    size = max(1, COLUMN_ELEMENTS // max(1, rows * places))
-    buffer = np.empty((min(size, len(images)), rows, places), images.dtype)
+    size = max(1, (ELSEWHERE_ELEMENTS if elsewhere(images) else COLUMN_ELEMENTS) // max(1, rows * places))
+    buffer = np.empty((min(size, len(images)), rows, places), images.dtype, like=images)
     for start in range(0, len(images), size):
         yield slice(start, start + size), buffer[: len(images) - start]
 
@@ -222,4 +226,4 @@ def _read(params: Any, decode: Decode) -> Reading:
     return Reading(attributes, weights)
 
 
-OPS = (Op("convolution", convolution, _shape, _read, convolution_backward, _batched, _work),)
+OPS = (Op("convolution", convolution, _shape, _read, convolution_backward, _batched, _work, portable=True),)

@@ -25,7 +25,7 @@ def convolution3d(x: Array, w: Array, bias: Array | None = None, *, groups: int 
     """
     shape, places = _plan(x.shape, w.shape, groups, deconvolution, **sliding)
     volumes, matrices = x.reshape(-1, *x.shape[-4:]), w.reshape(groups, w.shape[0] // groups, -1)
-    out = np.empty((len(volumes), *shape[-4:]), x.dtype)
+    out = np.empty((len(volumes), *shape[-4:]), x.dtype, like=x)
     for at in range(len(volumes)):  # one example's columns at a time: they are many times its size
         one = slice(at, at + 1)
         if deconvolution:
@@ -51,10 +51,10 @@ def convolution3d_backward(
 ) -> tuple[Array | None, ...]:
     """The gradients of ``convolution3d``; those of weights and bias are summed over all leading axes."""
     _, places = _plan(x.shape, w.shape, groups, deconvolution, **sliding)
-    volumes, arriving = x.reshape(-1, *x.shape[-4:]), np.ascontiguousarray(g).reshape(-1, *g.shape[-4:])
+    volumes, arriving = x.reshape(-1, *x.shape[-4:]), np.ascontiguousarray(g, like=g).reshape(-1, *g.shape[-4:])
     matrices = w.reshape(groups, w.shape[0] // groups, -1)
-    dx = np.empty(volumes.shape, x.dtype) if needs[0] else None
-    dw = np.zeros(matrices.shape, w.dtype) if needs[1] else None
+    dx = np.empty(volumes.shape, x.dtype, like=x) if needs[0] else None
+    dw = np.zeros(matrices.shape, w.dtype, like=w) if needs[1] else None
     for at in range(len(volumes)):
         one = slice(at, at + 1)
         here, there = (volumes, arriving) if deconvolution else (arriving, volumes)
@@ -165,4 +165,4 @@ def _read(params: Any, decode: Decode) -> Reading:
     return Reading(attributes, weights)
 
 
-OPS = (Op("convolution3d", convolution3d, _shape, _read, convolution3d_backward, from_the_end, _work),)
+OPS = (Op("convolution3d", convolution3d, _shape, _read, convolution3d_backward, from_the_end, _work, portable=True),)

@@ -51,6 +51,6 @@ def _read(params: Any, decode: Decode) -> Reading:
 
 
 OPS = (
-    Op("add", add, _shape, _read, add_backward, one_more),
-    Op("multiply", multiply, _shape, _read, multiply_backward, one_more),
+    Op("add", add, _shape, _read, add_backward, one_more, portable=True),
+    Op("multiply", multiply, _shape, _read, multiply_backward, one_more, portable=True),
 )

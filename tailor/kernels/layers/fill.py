@@ -52,7 +52,7 @@ def _decoded(params: Any, decode: Decode, shape: Shape) -> Reading:
 
 def fill_like(x: Array, *, value: float) -> Array:
     """``value`` everywhere, in the shape of ``x``."""
-    return np.full(x.shape, value, x.dtype)
+    return np.full_like(x, value, order="C")
 
 
 def fill_like_backward(g: Array, y: Array, x: Array, *, needs: tuple[bool, ...], value: float) -> tuple[Array | None, ...]:
@@ -157,7 +157,7 @@ def _count(end: np.floating[Any], start: np.floating[Any], step: np.floating[Any
 OPS = (
     Op("loadConstant", load_constant, _load_constant_shape, _read_load_constant, load_constant_backward),
     Op("loadConstantND", load_constant_nd, _load_constant_nd_shape, _read_load_constant_nd, load_constant_backward),
-    Op("fillLike", fill_like, _fill_like_shape, _read_value, fill_like_backward, from_the_end),
+    Op("fillLike", fill_like, _fill_like_shape, _read_value, fill_like_backward, from_the_end, portable=True),
     Op("fillStatic", fill_static, _fill_static_shape, _read_fill_static),
     Op("fillDynamic", fill_dynamic, _fill_dynamic_shape, _read_value),
     Op("rangeStatic", range_static, _range_static_shape, _read_range_static),

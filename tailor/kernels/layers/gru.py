@@ -97,7 +97,7 @@ def _run(x: Array, h: Array, w: Array, r: Array, bias: Array | None, activations
     if bias is not None:
         before += bias
     after = np.empty_like(before)
-    hs = np.empty((len(x) + 1, *h.shape), x.dtype)
+    hs = np.empty((len(x) + 1, *h.shape), x.dtype, like=x)
     hs[0] = h
     early, late = r[: 2 * size].T, r[2 * size :].T
     for t, (a, gates) in enumerate(zip(before, after, strict=True)):
@@ -149,4 +149,4 @@ def _read(params: Any, decode: Decode) -> Reading:
     return Reading(attributes, weights)
 
 
-OPS = (Op("gru", gru, _shape, _read, gru_backward, from_the_end, _work),)
+OPS = (Op("gru", gru, _shape, _read, gru_backward, from_the_end, _work, portable=True),)

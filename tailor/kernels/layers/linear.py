@@ -149,6 +149,7 @@ OPS = (
         inner_product_backward,
         _inner_product_batched,
         _inner_product_work,
+        portable=True,
     ),
     Op("embedding", embedding, _embedding_shape, _read_embedding, embedding_backward, from_the_end, _embedding_work),
     Op("embeddingND", embedding_nd, _embedding_nd_shape, _read_embedding_nd, embedding_backward, from_the_end, _embedding_work),

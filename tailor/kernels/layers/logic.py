@@ -21,7 +21,7 @@ def _comparison(name: str, function: Callable[[Array, Any], Array]) -> Op:
         a, b = aligned(inputs, examples) if len(inputs) > 1 else (inputs[0], alpha)
         return function(a, b).astype(inputs[0].dtype)
 
-    return Op(name, forward, _compared, _read_alpha, None, one_more, broadcast_work)
+    return Op(name, forward, _compared, _read_alpha, None, one_more, broadcast_work, portable=True)
 
 
 def _compared(a: Shape, b: Shape | None = None, *, alpha: float, examples: int = 0) -> Shape:
@@ -38,7 +38,7 @@ def _connective(name: str, function: Callable[[Array, Array], Array]) -> Op:
     def forward(a: Array, b: Array, *, examples: int = 0) -> Array:
         return function(*aligned((a, b), examples)).astype(a.dtype)
 
-    return Op(name, forward, _connected, read_nothing, None, one_more, broadcast_work)
+    return Op(name, forward, _connected, read_nothing, None, one_more, broadcast_work, portable=True)
 
 
 def _connected(a: Shape, b: Shape, *, examples: int = 0) -> Shape:
@@ -60,5 +60,5 @@ OPS = (
     _connective("logicalOr", np.logical_or),
     _connective("logicalXor", np.logical_xor),
     _connective("logicalAnd", np.logical_and),
-    Op("logicalNot", logical_not, unchanged, read_nothing, None, from_the_end),
+    Op("logicalNot", logical_not, unchanged, read_nothing, None, from_the_end, portable=True),
 )

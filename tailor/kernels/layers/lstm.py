@@ -146,7 +146,7 @@ def _cell(
     bias = side_by_side(weights[8:12]) if has_bias else None
     if forget_bias:
         size = len(weights[0])
-        bias = np.zeros(4 * size, weights[0].dtype) if bias is None else bias.copy()
+        bias = np.zeros(4 * size, weights[0].dtype, like=weights[0]) if bias is None else bias.copy()
         bias[size : 2 * size] += 1.0
     peepholes = side_by_side(weights[-3:]) if has_peepholes else None
     return Cell(side_by_side(weights[:4]), side_by_side(weights[4:8]), bias, peepholes, activations, coupled, limit)
@@ -228,7 +228,7 @@ def _reading(
 
 
 OPS = (
-    Op("uniDirectionalLSTM", lstm, partial(_shape, ways=1), _read, lstm_backward, from_the_end, partial(_work, ways=1)),
+    Op("uniDirectionalLSTM", lstm, partial(_shape, ways=1), _read, lstm_backward, from_the_end, partial(_work, ways=1), portable=True),
     Op(
         "biDirectionalLSTM",
         two_way_lstm,
@@ -237,5 +237,6 @@ OPS = (
         two_way_lstm_backward,
         from_the_end,
         partial(_work, ways=2),
+        portable=True,
     ),
 )

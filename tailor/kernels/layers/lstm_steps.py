@@ -105,11 +105,11 @@ class Cell:
 def run(cell: Cell, x: Array, h: Array, c: Array) -> tuple[Array, Array]:
     """Answers ``[S, M, H]`` and the last memory ``[M, H]`` for ``x`` ``[S, M, I]``, from the state ``h``, ``c`` ``[M, H]``."""
     steps, rows, _ = x.shape
-    answers = np.empty((steps, rows, cell.size), x.dtype)
-    memories = np.empty((2, rows, cell.size), x.dtype)
+    answers = np.empty((steps, rows, cell.size), x.dtype, like=x)
+    memories = np.empty((2, rows, cell.size), x.dtype, like=x)
     h, c = plain(h), plain(c)
     block = max(1, _BLOCK // max(1, rows * len(cell.w)))
-    room = np.empty((min(block, steps), rows, len(cell.w)), x.dtype)
+    room = np.empty((min(block, steps), rows, len(cell.w)), x.dtype, like=x)
     for start in range(0, steps, block):
         taken = x[start : start + block]
         for t, a in enumerate(cell.projected(taken, room[: len(taken)]), start):
@@ -133,7 +133,7 @@ def run_keeping(cell: Cell, x: Array, h: Array, c: Array) -> Tape:
     """As ``run``, with everything that the way back needs."""
     gates = cell.projected(x)
     before = np.empty_like(gates)
-    hs, cs = (np.empty((len(x) + 1, *h.shape), x.dtype) for _ in range(2))
+    hs, cs = (np.empty((len(x) + 1, *h.shape), x.dtype, like=x) for _ in range(2))
     hs[0], cs[0] = h, c
     for t, a in enumerate(gates):
         cell.step(a, hs[t], cs[t], cs[t + 1], hs[t + 1], before[t])

@@ -13,13 +13,9 @@ from .channels import check_rank
 def band(x: Array, *, lower: int | None, upper: int | None) -> Array:
     """``x`` at row m and column n where m - n <= ``lower`` and n - m <= ``upper``, else 0; ``None`` bounds nothing."""
     rows, columns = x.shape[-2:]
-    below = np.arange(rows)[:, np.newaxis] - np.arange(columns)
-    kept = np.ones((rows, columns), bool)
-    if lower is not None:
-        kept &= below <= lower
-    if upper is not None:
-        kept &= -below <= upper
-    return np.where(kept, x, np.zeros((), x.dtype))
+    below = np.arange(rows, like=x)[:, np.newaxis] - np.arange(columns, like=x)
+    kept = (below <= (rows if lower is None else lower)) & (-below <= (columns if upper is None else upper))
+    return np.where(kept, x, np.zeros((), x.dtype, like=x))
 
 
 def band_backward(
@@ -48,6 +44,6 @@ def _read_upper(params: Any, decode: Decode) -> Reading:
 
 
 OPS = tuple(
-    Op(name, band, _shape, read, band_backward, from_the_end)
+    Op(name, band, _shape, read, band_backward, from_the_end, portable=True)
     for name, read in (("matrixBandPart", _read_band), ("lowerTriangular", _read_lower), ("upperTriangular", _read_upper))
 )

@@ -128,4 +128,4 @@ def _read(params: Any, decode: Decode) -> Reading:
     return Reading({"transposed": transposed, "stored": len(weights)}, weights)
 
 
-OPS = (Op("batchedMatmul", batched_matmul, _shape, _read, batched_matmul_backward, one_more, _work),)
+OPS = (Op("batchedMatmul", batched_matmul, _shape, _read, batched_matmul_backward, one_more, _work, portable=True),)

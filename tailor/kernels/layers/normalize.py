@@ -132,6 +132,6 @@ def _read_batchnorm(params: Any, decode: Decode) -> Reading:
 
 
 OPS = (
-    Op("softmax", softmax, _softmax_shape, _read_softmax, softmax_backward, from_the_end),
-    Op("batchnorm", batchnorm, _batchnorm_shape, _read_batchnorm, batchnorm_backward, _batchnorm_batched),
+    Op("softmax", softmax, _softmax_shape, _read_softmax, softmax_backward, from_the_end, portable=True),
+    Op("batchnorm", batchnorm, _batchnorm_shape, _read_batchnorm, batchnorm_backward, _batchnorm_batched, portable=True),
 )

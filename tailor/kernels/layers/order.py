@@ -153,7 +153,7 @@ def _read_nothing(params: Any, decode: Decode) -> Reading:
 
 OPS = (
     Op("topK", top_k, _top_k_shape, _read_top_k, top_k_backward, _top_k_batched),
-    Op("argSort", argsort, _argsort_shape, _read_argsort, batched=_axis_batched),
+    Op("argSort", argsort, _argsort_shape, _read_argsort, batched=_axis_batched, portable=True),
     Op("oneHot", one_hot, _one_hot_shape, _read_one_hot, batched=_one_hot_batched),
     Op("whereNonZero", where_non_zero, _where_non_zero_shape, _read_nothing),
 )

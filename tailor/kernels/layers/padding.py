@@ -24,9 +24,9 @@ def padding(x: Array, *, kind: str, value: float, amounts: Amounts) -> Array:
     """
     shape = _padding_shape(x.shape, kind=kind, value=value, amounts=amounts)
     if kind != CONSTANT:
-        rows, cols = _sources(x.shape, kind, amounts)
+        rows, cols = _sources(x, kind, amounts)
         return x.take(rows, axis=-2).take(cols, axis=-1)
-    out = np.full(shape, value, x.dtype)
+    out = np.full_like(x, value, order="C", shape=shape)
     out[_middle(x.shape, amounts)] = x
     return out
 
@@ -39,7 +39,8 @@ def padding_backward(
         return (None,)
     if kind == CONSTANT:
         return (g[_middle(x.shape, amounts)].copy(),)
-    rows, cols = (np.eye(size, dtype=g.dtype)[at] for size, at in zip(x.shape[-2:], _sources(x.shape, kind, amounts), strict=True))
+    sources = zip(x.shape[-2:], _sources(x, kind, amounts), strict=True)
+    rows, cols = ((at[:, None] == np.arange(size, like=x)).astype(g.dtype) for size, at in sources)
     return (rows.T @ (g @ cols),)
 
 
@@ -47,13 +48,14 @@ def _middle(x: Shape, amounts: Amounts) -> tuple[Any, ...]:
     return (..., slice(amounts[0], amounts[0] + x[-2]), slice(amounts[2], amounts[2] + x[-1]))
 
 
-def _sources(x: Shape, kind: str, amounts: Amounts) -> tuple[Array, Array]:
-    """Which row and which column each row and column of the answer is."""
-    rows, cols = (np.arange(-before, size + after) for size, before, after in zip(x[-2:], amounts[::2], amounts[1::2], strict=True))
+def _sources(x: Array, kind: str, amounts: Amounts) -> tuple[Array, Array]:
+    """Which row and which column of ``x`` each row and column of the answer is."""
+    size = x.shape[-2:]
+    rows, cols = (np.arange(-before, n + after, like=x) for n, before, after in zip(size, amounts[::2], amounts[1::2], strict=True))
     if kind == REPLICATION:
-        return rows.clip(0, x[-2] - 1), cols.clip(0, x[-1] - 1)
+        return rows.clip(0, size[0] - 1), cols.clip(0, size[1] - 1)
     rows, cols = np.abs(rows), np.abs(cols)
-    return np.minimum(rows, 2 * (x[-2] - 1) - rows), np.minimum(cols, 2 * (x[-1] - 1) - cols)
+    return np.minimum(rows, 2 * (size[0] - 1) - rows), np.minimum(cols, 2 * (size[1] - 1) - cols)
 
 
 def _padding_shape(x: Shape, *, kind: str, value: float, amounts: Amounts) -> Shape:
@@ -93,7 +95,7 @@ def constant_pad(x: Array, *given: Array, value: float, amounts: tuple[int, ...]
     pairs = _pairs(x.shape, _given(given[0]) if given else amounts, to_size)
     shape = _padded(x.shape, pairs)
     check_elements(shape)
-    out = np.full(shape, value, x.dtype)
+    out = np.full_like(x, value, order="C", shape=shape)
     out[_inner(x.shape, pairs)] = x
     return out
 
@@ -200,7 +202,7 @@ def _read_crop(params: Any, decode: Decode) -> Reading:
 
 
 OPS = (
-    Op("padding", padding, _padding_shape, _read_padding, padding_backward, from_the_end),
-    Op("constantPad", constant_pad, _constant_pad_shape, _read_constant_pad, constant_pad_backward, _constant_pad_batched),
-    Op("crop", crop, _crop_shape, _read_crop, crop_backward, from_the_end),
+    Op("padding", padding, _padding_shape, _read_padding, padding_backward, from_the_end, portable=True),
+    Op("constantPad", constant_pad, _constant_pad_shape, _read_constant_pad, constant_pad_backward, _constant_pad_batched, portable=True),
+    Op("crop", crop, _crop_shape, _read_crop, crop_backward, from_the_end, portable=True),
 )

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..bounds import check_elements
+from ..jit import elsewhere
 from ..op import Array, Decode, Op, Reading, Shape, from_the_end
 from ..pools import max_pool, max_pool_back, sum_pool, sum_pool_back
 from ..window import LAST_PIXEL, VALID, Amounts, Pair, Windows, slide
@@ -31,7 +32,7 @@ def pooling(x: Array, *, kind: str, **sliding: Any) -> Array:
         out = max_pool(images, windows)
     elif kind == AVERAGE:
         out = sum_pool(images, windows)
-        out /= counts.astype(x.dtype)
+        out /= _divisors(x, windows, counts, **sliding)
     else:
         out = np.sqrt(sum_pool(np.square(images), windows))
     return out.reshape(shape)
@@ -47,9 +48,10 @@ def pooling_backward(g: Array, y: Array, x: Array, *, needs: tuple[bool, ...], k
     if kind == MAX:
         out = max_pool_back(arriving, answers, images, windows)
     elif kind == AVERAGE:
-        out = sum_pool_back(arriving / counts.astype(g.dtype), windows, size)
+        out = sum_pool_back(arriving / _divisors(x, windows, counts, **sliding), windows, size)
     else:
-        out = sum_pool_back(np.divide(arriving, answers, out=np.zeros_like(arriving), where=answers > 0), windows, size)
+        positive = answers > 0
+        out = sum_pool_back(np.where(positive, arriving / np.where(positive, answers, 1.0), 0.0), windows, size)
         out *= images
     return (out.reshape(x.shape),)
 
@@ -70,11 +72,32 @@ def pooling_windows(
     size = (x[-2], x[-1])
     check_elements((size[0] + amounts[0] + amounts[1], size[1] + amounts[2] + amounts[3]))
     windows = Windows(size, (1, 1), (1, 1), (0, 0), (1, 1)) if whole else slide(size, kernel, stride, (1, 1), padding, amounts)
+    return (*x[:-2], *windows.count), windows, _counts(size, windows, padding=padding, amounts=amounts, exclude_padding=exclude_padding)
+
+
+def _counts(
+    size: Pair,
+    windows: Windows,
+    like: Array | None = None,
+    *,
+    padding: str = VALID,
+    amounts: Amounts = (0, 0, 0, 0),
+    exclude_padding: bool = False,
+    **sliding: Any,
+) -> Array:
+    """How many pixels of an image of ``size`` a mean over each of its windows is divided by, as an array where ``like`` is."""
     # Padding that counts ends where it was asked to: windows that overhang it (include_last_pixel) are cut off there.
     bottom, right = (amounts[1], amounts[3]) if padding in (VALID, LAST_PIXEL) else windows.room(size)
-    rows = windows.covered(0, 0 if exclude_padding else -windows.begin[0], size[0] + (0 if exclude_padding else bottom))
-    cols = windows.covered(1, 0 if exclude_padding else -windows.begin[1], size[1] + (0 if exclude_padding else right))
-    return (*x[:-2], *windows.count), windows, np.maximum(1, np.outer(rows, cols))
+    rows = windows.covered(0, 0 if exclude_padding else -windows.begin[0], size[0] + (0 if exclude_padding else bottom), like)
+    cols = windows.covered(1, 0 if exclude_padding else -windows.begin[1], size[1] + (0 if exclude_padding else right), like)
+    counts: Array = np.maximum(1, np.outer(rows, cols))
+    return counts
+
+
+def _divisors(x: Array, windows: Windows, counts: Array, **sliding: Any) -> Array:
+    """``counts`` in the type of ``x``; counted anew where ``x`` lies elsewhere."""
+    found = _counts((x.shape[-2], x.shape[-1]), windows, x, **sliding) if elsewhere(x) else counts
+    return found.astype(x.dtype)
 
 
 def _shape(x: Shape, *, kind: str, **sliding: Any) -> Shape:
@@ -114,4 +137,4 @@ def _read(params: Any, decode: Decode) -> Reading:
     return Reading(attributes, {})
 
 
-OPS = (Op("pooling", pooling, _shape, _read, pooling_backward, from_the_end, _work),)
+OPS = (Op("pooling", pooling, _shape, _read, pooling_backward, from_the_end, _work, portable=True),)

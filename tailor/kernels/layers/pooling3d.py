@@ -109,7 +109,7 @@ def global_pooling3d_backward(g: Array, y: Array, x: Array, *, needs: tuple[bool
         return (np.broadcast_to(g / prod(x.shape[-3:]), x.shape).astype(x.dtype),)
     rows = x.reshape(-1, prod(x.shape[-3:]))
     out = np.zeros_like(rows)
-    out[np.arange(len(rows)), rows.argmax(axis=1)] = g.reshape(-1)
+    out[np.arange(len(rows), like=rows), rows.argmax(axis=1)] = g.reshape(-1)
     return (out.reshape(x.shape),)
 
 
@@ -154,5 +154,6 @@ OPS = (
         global_pooling3d_backward,
         from_the_end,
         elementwise_work,
+        portable=True,
     ),
 )

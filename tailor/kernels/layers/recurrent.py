@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..bounds import check_elements
+from ..jit import elsewhere
 from ..op import Array, Shape
 from .activation import OPS as ACTIVATIONS
 from .channels import check_rank
@@ -87,7 +88,7 @@ def fold(x: Array, reverse: bool = False) -> Array:
     """``[..., S, B, C, 1, 1]`` -> ``[S, M, C]``, steps in the order in which they are taken."""
     steps, batch, channels = x.shape[-5:-2]
     rows = x.reshape(-1, steps, batch, channels).transpose(1, 0, 2, 3).reshape(steps, -1, channels)
-    return np.ascontiguousarray(rows[::-1] if reverse else rows)
+    return np.ascontiguousarray(rows[::-1] if reverse else rows, like=x)
 
 
 def unfold(y: Array, like: Shape) -> Array:
@@ -96,13 +97,13 @@ def unfold(y: Array, like: Shape) -> Array:
     if len(like) == 5:
         return y.reshape(steps, like[-4], size, 1, 1)
     rows = y.reshape(steps, prod(like[:-5]), like[-4], size).transpose(1, 0, 2, 3)
-    return np.ascontiguousarray(rows).reshape(*like[:-5], steps, like[-4], size, 1, 1)
+    return np.ascontiguousarray(rows, like=y).reshape(*like[:-5], steps, like[-4], size, 1, 1)
 
 
 def state(given: Sequence[Array], place: int, x: Array, size: int) -> Array:
     """The state at ``place`` among those ``given``, as ``[M, H]``: zeros where none are."""
     rows = prod(x.shape[:-5]) * x.shape[-4]
-    return given[place].reshape(rows, size) if given else np.zeros((rows, size), x.dtype)
+    return given[place].reshape(rows, size) if given else np.zeros((rows, size), x.dtype, like=x)
 
 
 def arriving(answers: Array | None, last: Array | None, like: Array, sequence: bool) -> Array:
@@ -118,6 +119,8 @@ def arriving(answers: Array | None, last: Array | None, like: Array, sequence: b
 def side_by_side(gates: Sequence[Array]) -> Array:
     """Matrices ``[H, C]`` or vectors ``[H]`` -> one of all, in order; without a copy where they lie so in one array (``laid_out``)."""
     first = gates[0]
+    if elsewhere(first):
+        return np.concatenate(gates)
     start = first.__array_interface__["data"][0]
     if first.base is not None and all(
         gate.base is first.base and gate.flags.c_contiguous and gate.__array_interface__["data"][0] == start + place * first.nbytes

@@ -104,7 +104,7 @@ def _row(kind: str) -> Op:
         axes = None if params.reduceAll or not params.axes else tuple(int(axis) for axis in params.axes)
         return Reading({"axes": axes, "keep": bool(params.keepDims)}, {})
 
-    return Op(name, partial(reduce_axes, kind=kind), shape, read, partial(reduce_axes_backward, kind=kind), one_more)
+    return Op(name, partial(reduce_axes, kind=kind), shape, read, partial(reduce_axes_backward, kind=kind), one_more, portable=True)
 
 
 def _checked(x: Shape, made: Shape, kind: str) -> Shape:
@@ -230,9 +230,9 @@ def _read_running(params: Any, decode: Decode) -> Reading:
 
 
 OPS = (
-    Op("reduce", reduce_image, _image_shape, _read_image, reduce_image_backward, from_the_end),
+    Op("reduce", reduce_image, _image_shape, _read_image, reduce_image_backward, from_the_end, portable=True),
     *(_row(kind) for kind in ("l1", "l2", "max", "min", "sum", "prod", "mean", "logSum", "sumSquare", "logSumExp")),
-    Op("argMax", partial(arg_extreme, find=np.argmax), _arg_shape, _read_arg, None, one_more),
-    Op("argMin", partial(arg_extreme, find=np.argmin), _arg_shape, _read_arg, None, one_more),
+    Op("argMax", partial(arg_extreme, find=np.argmax), _arg_shape, _read_arg, None, one_more, portable=True),
+    Op("argMin", partial(arg_extreme, find=np.argmin), _arg_shape, _read_arg, None, one_more, portable=True),
     Op("cumSum", running_sum, _running_shape, _read_running, running_sum_backward, one_more),
 )

@@ -60,4 +60,4 @@ def _read(params: Any, decode: Decode) -> Reading:
     return Reading({"mode": MODES[int(params.mode)], "block": int(params.blockSize)}, {})
 
 
-OPS = (Op("reorganizeData", reorganize_data, _shape, _read, reorganize_data_backward, from_the_end),)
+OPS = (Op("reorganizeData", reorganize_data, _shape, _read, reorganize_data_backward, from_the_end, portable=True),)

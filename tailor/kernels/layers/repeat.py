@@ -146,9 +146,17 @@ def _read_nothing(params: Any, decode: Decode) -> Reading:
 
 
 OPS = (
-    Op("tile", tile, _tile_shape, _read_tile, tile_backward, _tile_batched),
-    Op("sequenceRepeat", sequence_repeat, sequence_repeat_shape, _read_sequence_repeat, sequence_repeat_backward, from_the_end),
-    Op("broadcastToLike", broadcast_to_like, _like_shape, _read_nothing, broadcast_backward, one_more, every_element),
-    Op("broadcastToStatic", broadcast_to_static, _static_shape, _read_target, broadcast_backward, one_more),
+    Op("tile", tile, _tile_shape, _read_tile, tile_backward, _tile_batched, portable=True),
+    Op(
+        "sequenceRepeat",
+        sequence_repeat,
+        sequence_repeat_shape,
+        _read_sequence_repeat,
+        sequence_repeat_backward,
+        from_the_end,
+        portable=True,
+    ),
+    Op("broadcastToLike", broadcast_to_like, _like_shape, _read_nothing, broadcast_backward, one_more, every_element, portable=True),
+    Op("broadcastToStatic", broadcast_to_static, _static_shape, _read_target, broadcast_backward, one_more, portable=True),
     Op("broadcastToDynamic", broadcast_to_dynamic, _dynamic_shape, _read_nothing, broadcast_backward),
 )

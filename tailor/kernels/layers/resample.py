@@ -26,7 +26,7 @@ def upsample(x: Array, *, factors: tuple[float, float], method: str) -> Array:
     """
     shape = _upsample_shape(x.shape, factors=factors, method=method)
     if method != NEAREST:
-        return bilinear(x, *_upsample_grid(x.shape, shape, method))
+        return bilinear(x, *_upsample_grid(x, x.shape, shape, method))
     return x.repeat(shape[-1] // x.shape[-1], axis=-1).repeat(shape[-2] // x.shape[-2], axis=-2)
 
 
@@ -37,20 +37,28 @@ def upsample_backward(
     if not needs[0]:
         return (None,)
     if method != NEAREST:
-        return (bilinear_back(g, *_upsample_grid(x.shape, g.shape, method)),)
+        return (bilinear_back(g, *_upsample_grid(g, x.shape, g.shape, method)),)
     h, w = x.shape[-2:]
     return (g.reshape(*x.shape[:-2], h, g.shape[-2] // h, w, g.shape[-1] // w).sum(axis=(-3, -1)),)
 
 
-def _upsample_grid(x: Shape, y: Shape, method: str) -> tuple[Samples, Samples]:
+def _upsample_grid(like: Array, x: Shape, y: Shape, method: str) -> tuple[Samples, Samples]:
+    """Where an image of shape ``x`` is read for one of shape ``y``, as arrays where ``like`` is."""
+
     def points(size: int, count: int) -> Array:
         if method == HALF_PIXEL:
-            found: Array = (np.arange(count) + 0.5) * size / count - 0.5
+            found: Array = (np.arange(count, like=like) + 0.5) * size / count - 0.5
             return found
-        return offsets(method, np.array(size - 1), count)[0]
+        return along(like, method, size, count)
 
     rows, cols = (samples(points(size, count), size) for size, count in zip(x[-2:], y[-2:], strict=True))
     return rows, cols
+
+
+def along(like: Array, method: str, size: int, count: int) -> Array:
+    """The ``count`` places at which a whole axis of ``size`` elements is sampled, as an array where ``like`` is."""
+    places: Array = offsets(method, np.zeros(1, np.float64, like=like) + (size - 1), count)[0][0]
+    return places
 
 
 def _upsample_shape(x: Shape, *, factors: tuple[float, float], method: str) -> Shape:
@@ -96,16 +104,16 @@ def _read_upsample(params: Any, decode: Decode) -> Reading:
 def resize_bilinear(x: Array, *, size: Pair, method: str) -> Array:
     """``x`` ``[..., H, W]`` -> ``[..., *size]``; ``method`` is one of ``sampling.METHODS``."""
     _resize_shape(x.shape, size=size, method=method)
-    return bilinear(x, *_resize_grid(x.shape, size, method))
+    return bilinear(x, *_resize_grid(x, x.shape, size, method))
 
 
 def resize_bilinear_backward(g: Array, y: Array, x: Array, *, needs: tuple[bool, ...], size: Pair, method: str) -> tuple[Array | None, ...]:
     """The gradient of ``resize_bilinear``."""
-    return (bilinear_back(g, *_resize_grid(x.shape, size, method)) if needs[0] else None,)
+    return (bilinear_back(g, *_resize_grid(g, x.shape, size, method)) if needs[0] else None,)
 
 
-def _resize_grid(x: Shape, size: Pair, method: str) -> tuple[Samples, Samples]:
-    rows, cols = (samples(offsets(method, np.array(n - 1), count)[0], n) for n, count in zip(x[-2:], size, strict=True))
+def _resize_grid(like: Array, x: Shape, size: Pair, method: str) -> tuple[Samples, Samples]:
+    rows, cols = (samples(along(like, method, n, count), n) for n, count in zip(x[-2:], size, strict=True))
     return rows, cols
 
 
@@ -140,6 +148,6 @@ def _read_resize(params: Any, decode: Decode) -> Reading:
 
 
 OPS = (
-    Op("upsample", upsample, _upsample_shape, _read_upsample, upsample_backward, from_the_end, _upsample_work),
-    Op("resizeBilinear", resize_bilinear, _resize_shape, _read_resize, resize_bilinear_backward, from_the_end, _resize_work),
+    Op("upsample", upsample, _upsample_shape, _read_upsample, upsample_backward, from_the_end, _upsample_work, portable=True),
+    Op("resizeBilinear", resize_bilinear, _resize_shape, _read_resize, resize_bilinear_backward, from_the_end, _resize_work, portable=True),
 )

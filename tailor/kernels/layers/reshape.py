@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from math import prod
 from typing import Any
 
@@ -88,7 +89,7 @@ def permute(x: Array, *, axes: tuple[int, ...]) -> Array:
 
 def permute_backward(g: Array, y: Array, x: Array, *, needs: tuple[bool, ...], axes: tuple[int, ...]) -> tuple[Array | None, ...]:
     """The gradient of ``permute``: the permutation that undoes it."""
-    return (np.transpose(g, np.argsort(_order(x.ndim, axes))) if needs[0] else None,)
+    return (np.transpose(g, np.argsort(_order(x.ndim, axes)).tolist()) if needs[0] else None,)
 
 
 def _order(rank: int, axes: tuple[int, ...]) -> list[int]:
@@ -118,7 +119,7 @@ def concat(*inputs: Array, axis: int) -> Array:
 
 def concat_backward(g: Array, y: Array, *inputs: Array, needs: tuple[bool, ...], axis: int) -> tuple[Array | None, ...]:
     """The gradient of ``concat``: each input's part."""
-    parts = np.split(g, np.cumsum([x.shape[axis] for x in inputs[:-1]]), axis=axis)
+    parts = np.split(g, list(accumulate(x.shape[axis] for x in inputs[:-1])), axis=axis)
     return tuple(part if need else None for part, need in zip(parts, needs, strict=True))
 
 
@@ -138,8 +139,8 @@ def _read_concat(params: Any, decode: Decode) -> Reading:
 
 
 OPS = (
-    Op("flatten", flatten, flatten_shape, _read_flatten, flatten_backward, from_the_end),
-    Op("reshape", reshape, reshape_shape, _read_reshape, reshape_backward, from_the_end),
-    Op("permute", permute, permute_shape, _read_permute, permute_backward, from_the_end),
-    Op("concat", concat, concat_shape, _read_concat, concat_backward, from_the_end),
+    Op("flatten", flatten, flatten_shape, _read_flatten, flatten_backward, from_the_end, portable=True),
+    Op("reshape", reshape, reshape_shape, _read_reshape, reshape_backward, from_the_end, portable=True),
+    Op("permute", permute, permute_shape, _read_permute, permute_backward, from_the_end, portable=True),
+    Op("concat", concat, concat_shape, _read_concat, concat_backward, from_the_end, portable=True),
 )

@@ -80,6 +80,6 @@ def _read_reverse_seq(params: Any, decode: Decode) -> Reading:
 
 
 OPS = (
-    Op("reverse", reverse, reverse_shape, _read_reverse, reverse_backward, one_more),
+    Op("reverse", reverse, reverse_shape, _read_reverse, reverse_backward, one_more, portable=True),
     Op("reverseSeq", reverse_seq, reverse_seq_shape, _read_reverse_seq, reverse_seq_backward, _reverse_seq_batched),
 )

@@ -27,7 +27,7 @@ def transpose_backward(
     g: Array, y: Array, x: Array, *, needs: tuple[bool, ...], axes: tuple[int, ...], examples: int = 0
 ) -> tuple[Array | None, ...]:
     """The gradient of ``transpose``: the order that undoes it."""
-    return (np.transpose(g, np.argsort(_order(x.shape, axes, examples))) if needs[0] else None,)
+    return (np.transpose(g, np.argsort(_order(x.shape, axes, examples)).tolist()) if needs[0] else None,)
 
 
 def transpose_shape(x: Shape, *, axes: tuple[int, ...], examples: int = 0) -> Shape:
@@ -142,7 +142,7 @@ def _recasting(name: str, rule: Callable[..., Shape], read: Callable[[Any, Decod
     def backward(g: Array, y: Array, x: Array, *, needs: tuple[bool, ...], **attributes: Any) -> tuple[Array | None, ...]:
         return (g.reshape(x.shape) if needs[0] else None,)
 
-    return Op(name, forward, rule, read, backward, one_more)
+    return Op(name, forward, rule, read, backward, one_more, portable=True)
 
 
 def reshape_like(x: Array, like: Array) -> Array:
@@ -191,13 +191,13 @@ def _read_nothing(params: Any, decode: Decode) -> Reading:
 
 
 OPS = (
-    Op("transpose", transpose, transpose_shape, _read_transpose, transpose_backward, one_more),
+    Op("transpose", transpose, transpose_shape, _read_transpose, transpose_backward, one_more, portable=True),
     _recasting("squeeze", squeeze_shape, _read_squeeze),
     _recasting("expandDims", expand_dims_shape, _read_expand_dims),
     _recasting("flattenTo2D", flatten_to_2d_shape, _read_axis),
     _recasting("reshapeStatic", reshape_static_shape, _read_target),
     _recasting("rankPreservingReshape", rank_preserving_shape, _read_target),
-    Op("reshapeLike", reshape_like, _like_shape, _read_nothing, recast_backward, from_the_end),
+    Op("reshapeLike", reshape_like, _like_shape, _read_nothing, recast_backward, from_the_end, portable=True),
     Op("reshapeDynamic", reshape_dynamic, _dynamic_shape, _read_nothing, recast_backward),
     Op("getShape", get_shape, get_shape_shape, _read_nothing, get_shape_backward, one_more),
 )

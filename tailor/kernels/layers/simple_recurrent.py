@@ -76,7 +76,7 @@ def _run(x: Array, h: Array, w: Array, r: Array, bias: Sequence[Array], activati
     before = (x.reshape(-1, w.shape[1]) @ w.T).reshape(*x.shape[:2], len(w))
     for vector in bias:
         before += vector
-    hs = np.empty((len(x) + 1, *h.shape), x.dtype)
+    hs = np.empty((len(x) + 1, *h.shape), x.dtype, like=x)
     hs[0] = h
     for t, a in enumerate(before):
         a += hs[t] @ r.T
@@ -111,4 +111,4 @@ def _read(params: Any, decode: Decode) -> Reading:
     return Reading(attributes, weights)
 
 
-OPS = (Op("simpleRecurrent", simple_recurrent, _shape, _read, simple_recurrent_backward, from_the_end, _work),)
+OPS = (Op("simpleRecurrent", simple_recurrent, _shape, _read, simple_recurrent_backward, from_the_end, _work, portable=True),)

@@ -111,7 +111,7 @@ def _flag(mask: tuple[bool, ...], axis: int) -> bool:
 
 def slice_static(x: Array, *, bounds: Bounds, examples: int = 0) -> Array:
     """``x`` cut as ``bounds`` says, behind the ``examples`` leading axes."""
-    return np.asarray(x[bounds.cut(x.shape, examples)])
+    return np.asarray(x[bounds.cut(x.shape, examples)], like=x)
 
 
 def slice_static_backward(
@@ -268,9 +268,17 @@ def _axis_batched(attributes: Attributes, ranks: tuple[int, ...]) -> Attributes:
 
 
 OPS = (
-    Op("slice", legacy_slice, legacy_slice_shape, _read_legacy_slice, legacy_slice_backward, from_the_end),
-    Op("sliceStatic", slice_static, slice_static_shape, _read_slice_static, slice_static_backward, one_more),
+    Op("slice", legacy_slice, legacy_slice_shape, _read_legacy_slice, legacy_slice_backward, from_the_end, portable=True),
+    Op("sliceStatic", slice_static, slice_static_shape, _read_slice_static, slice_static_backward, one_more, portable=True),
     Op("sliceDynamic", slice_dynamic, _slice_dynamic_shape, _read_slice_dynamic, slice_dynamic_backward),
     Op("sliceBySize", slice_by_size, slice_by_size_shape, _read_slice_by_size, slice_by_size_backward),
-    Op("slidingWindows", sliding_windows, sliding_windows_shape, _read_sliding_windows, sliding_windows_backward, _axis_batched),
+    Op(
+        "slidingWindows",
+        sliding_windows,
+        sliding_windows_shape,
+        _read_sliding_windows,
+        sliding_windows_backward,
+        _axis_batched,
+        portable=True,
+    ),
 )

@@ -158,8 +158,8 @@ def _read_split(params: Any, decode: Decode) -> Reading:
 
 
 OPS = (
-    Op("stack", stack, stack_shape, _read_axis, stack_backward, _stack_batched),
-    Op("concatND", concat_nd, concat_nd_shape, _read_concat_nd, concat_nd_backward, _axis_batched),
-    Op("splitND", split_nd, split_nd_shape, _read_split_nd, split_nd_backward, _axis_batched),
-    Op("split", split, split_shape, _read_split, split_backward, from_the_end),
+    Op("stack", stack, stack_shape, _read_axis, stack_backward, _stack_batched, portable=True),
+    Op("concatND", concat_nd, concat_nd_shape, _read_concat_nd, concat_nd_backward, _axis_batched, portable=True),
+    Op("splitND", split_nd, split_nd_shape, _read_split_nd, split_nd_backward, _axis_batched, portable=True),
+    Op("split", split, split_shape, _read_split, split_backward, from_the_end, portable=True),
 )

@@ -178,9 +178,9 @@ def _read_local_response(params: Any, decode: Decode) -> Reading:
 
 
 OPS = (
-    Op("softmaxND", softmax_along, _softmax_shape, _read_softmax, softmax_along_backward, one_more),
-    Op("layerNormalization", layer_normalization, _layer_shape, _read_layer, layer_normalization_backward, from_the_end),
-    Op("mvn", mean_variance, _image_shape, _read_mean_variance, mean_variance_backward, from_the_end),
-    Op("l2normalize", unit_length, _image_shape, _read_unit_length, unit_length_backward, from_the_end),
-    Op("lrn", local_response, _image_shape, _read_local_response, local_response_backward, from_the_end, _response_work),
+    Op("softmaxND", softmax_along, _softmax_shape, _read_softmax, softmax_along_backward, one_more, portable=True),
+    Op("layerNormalization", layer_normalization, _layer_shape, _read_layer, layer_normalization_backward, from_the_end, portable=True),
+    Op("mvn", mean_variance, _image_shape, _read_mean_variance, mean_variance_backward, from_the_end, portable=True),
+    Op("l2normalize", unit_length, _image_shape, _read_unit_length, unit_length_backward, from_the_end, portable=True),
+    Op("lrn", local_response, _image_shape, _read_local_response, local_response_backward, from_the_end, _response_work, portable=True),
 )

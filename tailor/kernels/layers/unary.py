@@ -123,9 +123,9 @@ def _clamped_relu_slope(y: Array, x: Array, *, alpha: float, beta: float) -> Arr
 
 
 OPS = (
-    Op("unary", unary, unchanged, _read_unary, unary_backward, from_the_end),
-    Op("clip", clip, unchanged, _read_clip, clip_backward, from_the_end),
-    Op("gelu", gelu, unchanged, _read_gelu, gelu_backward, from_the_end),
+    Op("unary", unary, unchanged, _read_unary, unary_backward, from_the_end, portable=True),
+    Op("clip", clip, unchanged, _read_clip, clip_backward, from_the_end, portable=True),
+    Op("gelu", gelu, unchanged, _read_gelu, gelu_backward, from_the_end, portable=True),
     pointwise("clampedReLU", clamped_relu, _clamped_relu_slope, "alpha", "beta"),
     pointwise("ceil", np.ceil, None),
     pointwise("floor", np.floor, None),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .family import Column, Columns, Learner, Predictor
+from .family import Column, Columns, Learner, Movable, Predictor, Resident, kept_here
 from .judges import Judge, build_judge
 from .layer_weights import read_weights, trainable_weights, weights_writer
 from .missing import TAKES_ABSENCE, TAKES_NAN, inputs_to
@@ -20,16 +20,19 @@ __all__ = [
     "Columns",
     "Judge",
     "Learner",
+    "Movable",
     "Neighbor",
     "NeighborsAsked",
     "Origin",
     "PipelinePredictor",
     "Predictor",
+    "Resident",
     "Taught",
     "build_judge",
     "build_learner",
     "build_predictor",
     "inputs_to",
+    "kept_here",
     "last_classifier",
     "read_weights",
     "trainable_weights",

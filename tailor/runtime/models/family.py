@@ -12,10 +12,12 @@ to types in ``missing.TAKES_NAN``; to no other type is a number given that is no
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from tailor.kernels import SGD, Adam, Array
 from tailor.persistence import Content
+
+from ..accelerators import Device
 
 Column: TypeAlias = Array | Sequence[Any]
 Columns: TypeAlias = Mapping[str, Column]
@@ -87,3 +89,44 @@ class Learner(Protocol):
     def close(self) -> None:
         """Gives back threads and buffers."""
         ...
+
+
+class Resident(Learner, Protocol):
+    """A copy of a learner whose steps are computed on an accelerator. The learner here is changed by ``settle`` alone."""
+
+    def take(self) -> None:
+        """Goes on from what the learner here has come to."""
+        ...
+
+    def settle(self) -> None:
+        """Lets the learner here have come to where this one is; not at all where the device fails."""
+        ...
+
+
+@runtime_checkable
+class Placed(Protocol):
+    """What a predictor or a learner has besides, where it may be computed on an accelerator."""
+
+    @property
+    def kept_here(self) -> str:
+        """Why it cannot, ``""`` where it can."""
+        ...
+
+
+@runtime_checkable
+class Movable(Placed, Protocol):
+    """What a learner has besides, where its steps may be computed on an accelerator."""
+
+    def resident(self, device: Device) -> Resident:
+        """A copy on ``device`` of this learner as it is now; asked for inside ``device.at_work()``."""
+        ...
+
+
+def kept_here(part: Predictor | Learner | None) -> str:
+    """Why a predictor or a learner is computed on the CPU only; ``""`` where it can be computed on an accelerator.
+
+    ``None``: a predictor that nobody has needed yet.
+    """
+    if part is None:
+        return "nothing was predicted yet"
+    return part.kept_here if isinstance(part, Placed) else "only networks are computed on accelerators"

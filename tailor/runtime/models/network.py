@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from tailor.kernels import Array
 
+from ..accelerators import Residents, device_at_work
 from ..errors import MLFormatError, MLModelError
-from ..network import Plans, fold_batchnorms, fuse, run_all, shared_team
+from ..network import Plans, Tensors, company_matters, fold_batchnorms, fuse, run_all, shared_team
 from .family import Column, Columns
 from .labels import Classes
 from .lowered import graph_of, inputs_of, network_of
@@ -37,19 +39,34 @@ class NetworkPredictor:
         graph = fuse(fold_batchnorms(graph.towards(*graph.outputs)))
         self._inputs = inputs_of(spec, graph.inputs, who)
         self._plans = Plans(graph, programs=True)
+        self._residents = Residents(self._plans)
         self._who = who
 
     def __repr__(self) -> str:
         return f"<NetworkPredictor {self._who}: {self._plans!r}>"
 
+    @property
+    def kept_here(self) -> str:
+        """Why it cannot predict on an accelerator, ``""`` where it can."""
+        return self._residents.kept_here
+
     def predict(self, columns: Columns, count: int) -> dict[str, Column]:
         """See ``Predictor``. Raises ``MLUnsupportedError`` naming the layer and its kind where one cannot be run."""
         tensors = {entry.name: entry.read(columns.get(entry.name), count) for entry in self._inputs}
-        values = run_all(self._plans, tensors, count, shared_team())
+        values = self._computed(tensors, count)
         made: dict[str, Column] = {output.name: output.write(values[output.name]) for output in self._outputs}
         if self._classes:
             made.update(self._classes.answer(self._probabilities(values[self._scores], len(self._classes.labels))))
         return made
+
+    def _computed(self, tensors: Tensors, count: int) -> Mapping[str, Array | list[Array]]:
+        """The graph's outputs: made on the device that this thread works on, if it does and they can be, else here."""
+        device = device_at_work()
+        if device is not None and not company_matters():
+            values = self._residents.run(device, tensors, count)
+            if values is not None:
+                return values
+        return run_all(self._plans, tensors, count, shared_team())
 
     def _probabilities(self, scores: Array | list[Array], classes: int) -> Array:
         """The scores as rows ``[count, classes]``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,14 @@ import numpy as np
 from tailor.kernels import SGD, Adam, Array
 from tailor.persistence import Content
 
+from ..accelerators import Device, kept_here
 from ..errors import MLUpdateError
 from ..format import encode_weights, every_layer, layers, weight_message
 from ..network import Clip, Loss, Plans, Team, Tensors, Trainer, cut, fold_batchnorms, fuse, in_any_company, run_all
 from ..options import NO_OPTIONS, MLTrainingOptions
 from .family import Columns, Trainable
 from .lowered import graph_of, inputs_of, network_of
+from .network_elsewhere import NetworkElsewhere
 from .network_state import read_state, write_state
 from .targets import Target
 from .tensors import ArrayInput
@@ -100,7 +103,7 @@ class NetworkLearner:
         """See ``Learner``. Raises ``MLFeatureError`` naming target and example, ``MLUpdateError`` for a loss that is not finite."""
         if optimizer is None:
             raise MLUpdateError(f"{self._who}: expected an optimizer for a network's step, got none")
-        return self.trainer.step(*self._taken(columns, count), optimizer, waits)
+        return self.trainer.step(*self.taken(columns, count), optimizer, waits)
 
     def prepared(self, columns: Columns, count: int) -> Columns:
         """See ``Learner``: the values at the border between what is frozen and what learns, and what the losses compare with."""
@@ -111,11 +114,20 @@ class NetworkLearner:
         targets = [self._compared(*lesson, tensors, columns) for lesson in self._lessons]
         return {column: tensors[name] for column, name in self._border.items()} | dict(zip(self._targets, targets, strict=True))
 
-    def _taken(self, columns: Columns, count: int) -> tuple[Tensors, list[Array]]:
-        """What the trainer takes, prepared if it is not."""
+    def taken(self, columns: Columns, count: int) -> tuple[Tensors, list[Array]]:
+        """What a step of the trainer takes, prepared if it is not."""
         if not columns.keys() >= {*self._border, *self._targets}:
             columns = self.prepared(columns, count)
         return {name: columns[column] for column, name in self._border.items()}, [np.asarray(columns[name]) for name in self._targets]
+
+    @cached_property
+    def kept_here(self) -> str:
+        """See ``Movable``."""
+        return kept_here(self.trainer.plans)
+
+    def resident(self, device: Device) -> NetworkElsewhere:
+        """See ``Movable``."""
+        return NetworkElsewhere(self, device)
 
     @property
     def label(self) -> str | None:
@@ -124,7 +136,7 @@ class NetworkLearner:
 
     def judge(self, columns: Columns, count: int) -> dict[str, Array]:
         """See ``Judge``. The right class is that of ``label``."""
-        tensors, targets = self._taken(columns, count)
+        tensors, targets = self.taken(columns, count)
         losses, largest = self.trainer.judge(tensors, targets)
         for (loss, _), target, place in zip(self._lessons, targets, largest, strict=True):
             if loss.kind == "cross entropy":
@@ -156,9 +168,10 @@ class NetworkLearner:
         """See ``Learner``."""
         write_state(self.trainer, state, self._who)
 
-    def writer(self) -> Callable[[Any], None]:
-        """See ``Learner``: a function that puts the parameters, as they are now, into the layers that they came from."""
-        held = {layer: {field: self.parameters[f"{layer}.{field}"].copy() for field in fields} for layer, fields in self._fields.items()}
+    def writer(self, parameters: Mapping[str, Array] | None = None) -> Callable[[Any], None]:
+        """See ``Learner``: a function that puts the parameters, as they are now, or others, into the layers that they came from."""
+        found = self.parameters if parameters is None else parameters
+        held = {layer: {field: found[f"{layer}.{field}"].copy() for field in fields} for layer, fields in self._fields.items()}
 
         def write(spec: Any) -> None:
             for record in every_layer(layers(network_of(spec))):

@@ -17,9 +17,9 @@ PARAMETER, SLOT, STEPS = "parameter.", "slot.", "steps"
 
 def read_state(trainer: Trainer) -> dict[str, Content]:
     """Copies: ``parameter.<layer>.<field>``, ``slot.<name>``, and ``steps``, how many the optimizer has taken."""
-    parameters = {PARAMETER + name: array.copy() for name, array in trainer.parameters.items()}
-    slots = {SLOT + name: array.copy() for name, array in trainer.slots.items()}
-    return {**parameters, **slots, STEPS: [trainer.steps]}
+    parameters, slots, steps = trainer.held()
+    state: dict[str, Content] = {PARAMETER + name: array for name, array in parameters.items()}
+    return state | {SLOT + name: array for name, array in slots.items()} | {STEPS: [steps]}
 
 
 def write_state(trainer: Trainer, state: Mapping[str, Content], who: str) -> None:

@@ -19,6 +19,7 @@ import numpy as np
 from tailor.kernels import SGD, Adam, Array
 from tailor.persistence import Content
 
+from ..accelerators import Device
 from ..description import MLModelDescription, describe
 from ..errors import MLFeatureError, MLFormatError, MLUpdateError
 from ..format import pipeline_of
@@ -26,7 +27,7 @@ from ..network import model_watched
 from ..options import NO_OPTIONS, MLTrainingOptions
 from ..parameters import nested_models
 from ..values import MLFeatureDescription, MLMultiArrayConstraint, accept_column
-from .family import Column, Columns, Learner, Predictor, Trainable
+from .family import Column, Columns, Learner, Movable, Predictor, Resident, Trainable, kept_here
 from .missing import TAKES_ABSENCE, inputs_to
 from .neighbors import Neighbor, NeighborsAsked
 from .samples import Taught
@@ -75,6 +76,12 @@ class PipelinePredictor:
         }
         inner = last.predictor if pipeline_of(last.spec) is not None else None
         return inner.front_columns(fitted, count) if isinstance(inner, PipelinePredictor) else fitted
+
+    @property
+    def kept_here(self) -> str:
+        """See ``Placed``: what keeps the first of the models here, where no model that has been needed yet can leave."""
+        reasons = [kept_here(stage.built) for stage in self._stages]
+        return "" if "" in reasons else reasons[0]
 
     def taught(self, examples: Taught) -> Self:
         """See ``NeighborsAsked``; the models in front are shared."""
@@ -145,6 +152,16 @@ class PipelineLearner:
         """Lets the last model go on from ``state``."""
         self._learner.restore(state)
 
+    @property
+    def kept_here(self) -> str:
+        """See ``Placed``: it is the last model that learns."""
+        return kept_here(self._learner)
+
+    def resident(self, device: Device) -> PipelineElsewhere:
+        """See ``Movable``."""
+        assert isinstance(self._learner, Movable), "asked only where nothing keeps it here"
+        return PipelineElsewhere(self._learner.resident(device))
+
     def writer(self) -> Callable[[Any], None]:
         """A function that puts what is learned now into the last model of a copy of the pipeline."""
         write = self._learner.writer()
@@ -153,6 +170,22 @@ class PipelineLearner:
     def close(self) -> None:
         """Gives back what the last model's learner needs."""
         self._learner.close()
+
+
+class PipelineElsewhere(PipelineLearner):
+    """Teaches the last model of a pipeline on a device (see ``Resident``)."""
+
+    def __init__(self, last: Resident) -> None:
+        self._learner = self._last = last
+        self.iterative, self.label, self.frozen = last.iterative, last.label, last.frozen
+
+    def take(self) -> None:
+        """See ``Resident``."""
+        self._last.take()
+
+    def settle(self) -> None:
+        """See ``Resident``."""
+        self._last.settle()
 
 
 @dataclass(slots=True)
@@ -202,6 +235,11 @@ class _Stage:
     build: PredictorBuilder
     _building: threading.Lock = field(default_factory=threading.Lock)
     _built: Predictor | None = None
+
+    @property
+    def built(self) -> Predictor | None:
+        """The predictor, if it has been needed yet."""
+        return self._built
 
     @property
     def predictor(self) -> Predictor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .backward import stuck_gradients
+from .backward import Tape, gradients, stuck_gradients
 from .border import cut
 from .crew import mates, shared_crew
 from .graph import Graph, Node, inside
@@ -10,11 +10,11 @@ from .indices import indices
 from .lower import lower
 from .observe import Step, Watch, model_watched, watched, watching
 from .plan import Plan, Plans, make_plan
-from .portions import Portion, Tensors, in_any_company, portions, run_all
+from .portions import Portion, Tensors, company_matters, in_any_company, portions, run_all, stacked
 from .rewrite import fold_batchnorms, fuse
-from .step import Stop, asked_to_stop, stopping
+from .step import Stop, asked_to_stop, quiet, stopping
 from .team import Team, at_most, one_blas_thread, shared_team
-from .trainer import Clip, Loss, Trainer
+from .trainer import Clip, Loss, Trainer, check_finite, check_losses
 
 __all__ = [
     "Clip",
@@ -26,15 +26,20 @@ __all__ = [
     "Portion",
     "Step",
     "Stop",
+    "Tape",
     "Team",
     "Tensors",
     "Trainer",
     "Watch",
     "asked_to_stop",
     "at_most",
+    "check_finite",
+    "check_losses",
+    "company_matters",
     "cut",
     "fold_batchnorms",
     "fuse",
+    "gradients",
     "in_any_company",
     "indices",
     "inside",
@@ -44,9 +49,11 @@ __all__ = [
     "model_watched",
     "one_blas_thread",
     "portions",
+    "quiet",
     "run_all",
     "shared_crew",
     "shared_team",
+    "stacked",
     "stopping",
     "stuck_gradients",
     "watched",

@@ -140,7 +140,7 @@ def _into(within: Within, arriving: dict[str, Column], found: dict[str, Array], 
 
 def _stacked(column: Column | None, y: Array) -> Array | None:
     """A column as one array, like ``y``."""
-    if column is None or isinstance(column, np.ndarray):
+    if not isinstance(column, list):
         return column
     return np.stack([np.zeros_like(like) if row is None else row for row, like in zip(column, y, strict=True)])
 
@@ -149,7 +149,7 @@ def _sum(a: Any, b: Any) -> Any:
     """The sum of gradients of a value that is used more than once; never in place, for ops may answer with one array twice."""
     if a is None or b is None:
         return b if a is None else a
-    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+    if not isinstance(a, list) and not isinstance(b, list):
         return a + b
     return [_sum(*rows) for rows in zip(a, b, strict=True)]
 

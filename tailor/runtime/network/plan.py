@@ -47,6 +47,11 @@ class Plan:
     work: int
 
     @property
+    def together(self) -> bool:
+        """Whether every call takes examples stacked."""
+        return self.stackable and all(isinstance(call, Region) or call.stacked is not None for call in self.calls)
+
+    @property
     def compiled(self) -> bool:
         """Whether all of it is compiled programs, which need no BLAS."""
         return all(isinstance(call, Region) for call in self.calls)
@@ -77,7 +82,7 @@ class Plan:
         for name in self.outputs:
             if name not in values:
                 raise MLModelError(f"output {name!r}: expected it to be made, got a block that did not make it")
-        return {name: np.array(values[name]) if name in self.constants else values[name] for name in self.outputs}
+        return {name: np.array(values[name], like=values[name]) if name in self.constants else values[name] for name in self.outputs}
 
     def _shared(self, examples: int | None) -> Mapping[str, Array]:
         """The constants, which all examples share."""
@@ -198,13 +203,21 @@ class Plans:
     """The plans of one graph, made when first asked for; the least recently used go when there are more than ``most``.
 
     ``learns``: keys of parameters that will change. ``programs``: whether plans are for predicting only, by compiled programs.
+    ``constants``: what ``find_constants`` would find, where that is known.
     """
 
-    def __init__(self, graph: Graph, most: int = 16, learns: Collection[str] = (), programs: bool = False) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        most: int = 16,
+        learns: Collection[str] = (),
+        programs: bool = False,
+        constants: Mapping[str, Array] | None = None,
+    ) -> None:
         self.graph = graph
         self._packed: Packed | None = {} if programs and can_run() else None
         self._learns = learns
-        self._constants: Mapping[str, Array] | None = None
+        self._constants = constants
         self._most = most
         self._lock = Lock()
         self._plans: OrderedDict[tuple[Shape, ...], Plan] = OrderedDict()
@@ -215,6 +228,13 @@ class Plans:
     def __len__(self) -> int:
         return len(self._plans)
 
+    @property
+    def constants(self) -> Mapping[str, Array]:
+        """The values that no input changes, as far as others need them."""
+        if self._constants is None:
+            self._constants = find_constants(self.graph, self._learns)
+        return self._constants
+
     def plan(self, shapes: Mapping[str, Shape]) -> Plan:
         """The plan for inputs of ``shapes``; see ``make_plan`` for what it raises."""
         key = tuple(tuple(shapes[name]) for name in self.graph.inputs)
@@ -223,9 +243,7 @@ class Plans:
             if plan is not None:
                 self._plans.move_to_end(key)
                 return plan
-        if self._constants is None:
-            self._constants = find_constants(self.graph, self._learns)
-        plan = make_plan(self.graph, shapes, self._constants, self._packed)
+        plan = make_plan(self.graph, shapes, self.constants, self._packed)
         with self._lock:
             self._plans[key] = plan
             while len(self._plans) > self._most:

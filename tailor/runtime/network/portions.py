@@ -28,14 +28,19 @@ _in_any_company: ContextVar[bool] = ContextVar("tailor_in_any_company", default=
 def in_any_company() -> Iterator[None]:
     """What is predicted inside has the same bits for an example whatever others come with it.
 
-    Compiled programs see to that; a product of stacked examples that BLAS makes may be added up otherwise than one alone, so
-    plans that have more than programs take the examples one by one.
+    They are those of a prediction of it alone. Compiled programs see to that; a product of stacked examples that BLAS makes may be
+    added up otherwise than one alone, so plans that have more than programs take the examples one by one.
     """
     token = _in_any_company.set(True)
     try:
         yield
     finally:
         _in_any_company.reset(token)
+
+
+def company_matters() -> bool:
+    """Whether this is computed ``in_any_company``."""
+    return _in_any_company.get()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +59,14 @@ class Portion:
 
 def portions(plans: Plans, tensors: Tensors, total: int) -> list[Portion]:
     """``total`` examples in portions: stacked where all shapes agree and every op can, else one by one."""
-    columns = {name: _stacked(tensors[name]) for name in plans.graph.inputs}
+    columns = {name: stacked(tensors[name]) for name in plans.graph.inputs}
     if all(isinstance(column, np.ndarray) for column in columns.values()) and total:
         plan = plans.plan({name: np.shape(column)[1:] for name, column in columns.items()})
-        if plan.stackable and columns and (plan.compiled or not _in_any_company.get()):
+        if plan.stackable and columns:
+            apart = _in_any_company.get() and not plan.compiled
             return [
                 Portion(at, plan, {name: np.asarray(column[at]) for name, column in columns.items()}, True)
-                for at in pieces(total, plan.work)
+                for at in ([slice(row, row + 1) for row in range(total)] if apart else pieces(total, plan.work))
             ]
     rows = [{name: np.asarray(column[row]) for name, column in columns.items()} for row in range(total)]
     return [Portion(slice(i, i + 1), plans.plan({name: x.shape for name, x in row.items()}), row, False) for i, row in enumerate(rows)]
@@ -93,7 +99,7 @@ def _joined(parts: list[Array], stacked: list[bool]) -> Array | list[Array]:
     return np.concatenate(blocks)
 
 
-def _stacked(column: Array | Sequence[Array]) -> Array | Sequence[Array]:
+def stacked(column: Array | Sequence[Array]) -> Array | Sequence[Array]:
     """A list as one array where it can be."""
     if isinstance(column, np.ndarray) or not column or any(x.shape != column[0].shape for x in column):
         return column

@@ -74,7 +74,7 @@ class Clip:
             found = {key: np.clip(g, -self.value, self.value) for key, g in found.items()}
         if self.norm is not None:
             # in the order of names, which is the same for who goes on from a checkpoint
-            length = sum(float(np.sum(np.square(found[key], dtype=np.float64))) for key in sorted(found)) ** 0.5
+            length = float(sum(np.sum(np.square(found[key], dtype=np.float64)) for key in sorted(found))) ** 0.5
             if length > self.norm:
                 found = {key: g * g.dtype.type(self.norm / length) for key, g in found.items()}
         return found
@@ -91,27 +91,35 @@ class Trainer:
     ``slots``       what the optimizer remembers, by name; made at the first step. While a step waits, also what it waits with.
     ``steps``       how many steps the optimizer has taken.
 
-    Of several losses the sum is made small. ``clip``: what keeps gradients small.
+    Of several losses the sum is made small. ``clip``: what keeps gradients small. ``constants``: see ``Plans``.
 
     Raises ``MLUpdateError`` where a layer between the loss and a parameter that learns has no gradient.
     """
 
-    def __init__(self, graph: Graph, losses: Sequence[Loss], trainable: Collection[str], team: Team, clip: Clip = Clip()) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        losses: Sequence[Loss],
+        trainable: Collection[str],
+        team: Team,
+        clip: Clip = Clip(),
+        constants: Mapping[str, Array] | None = None,
+    ) -> None:
         needed = graph.towards(*dict.fromkeys(name for loss in losses for name in (loss.value, loss.start)))
-        self.parameters = {key: np.array(array, order="C") for key, array in graph.parameters.items() if key in trainable}
+        self.parameters = {key: np.array(array, order="C", like=array) for key, array in graph.parameters.items() if key in trainable}
         self.graph = replace(needed, parameters={key: self.parameters.get(key, array) for key, array in needed.parameters.items()})
         self.slots: dict[str, Array] = {}
         self.steps = 0
-        self._losses = tuple(losses)
-        self._clip = clip
-        self._team = team
-        self._plans = Plans(self.graph, learns=self.parameters.keys())
+        self.losses = tuple(losses)
+        self.clip = clip
+        self.team = team
+        self.plans = Plans(self.graph, learns=self.parameters.keys(), constants=constants)
         for loss in losses:
             check_way_back(self.graph, loss.start, self.parameters.keys())
 
     def plan(self, tensors: Tensors) -> Plan:
         """The plan for the first example's shapes; see ``make_plan`` for what it raises."""
-        return self._plans.plan({name: np.shape(tensors[name][0]) for name in self.graph.inputs})
+        return self.plans.plan({name: np.shape(tensors[name][0]) for name in self.graph.inputs})
 
     def step(self, tensors: Tensors, targets: Sequence[Array], optimizer: SGD | Adam, waits: bool = False) -> Array:
         """Learns from N examples; their losses before the step, float64 ``[N]``.
@@ -122,9 +130,18 @@ class Trainer:
         ``stopping`` says so before all gradients are there; nothing has changed then. Also where the step itself makes a parameter
         infinite, which cannot be taken back.
         """
+        losses, sums = self._mean_gradients(tensors, targets)
+        if waits or EXAMPLES in self.slots:
+            sums = self._with_those_kept(sums, len(losses), keep=waits)
+        if not waits:
+            self._advance(self.clip.apply(sums), optimizer)
+        return losses
+
+    def _mean_gradients(self, tensors: Tensors, targets: Sequence[Array]) -> tuple[Array, dict[str, Array]]:
+        """The losses of the examples, and the gradients of their mean, all of which are finite."""
         total = len(targets[0])
         stop = asked_to_stop()
-        work = portions(self._plans, tensors, total)
+        work = portions(self.plans, tensors, total)
         losses = np.empty(total)
         sums: dict[str, Array] = {}
         own: set[str] = set()  # sums that are no op's answer, and so may be added to in place
@@ -144,13 +161,9 @@ class Trainer:
                 else:
                     sums[key] = gradient
 
-        self._team.each(learn, len(work), take)
-        _check_finite("gradients", sums)
-        if waits or EXAMPLES in self.slots:
-            sums = self._with_those_kept(sums, total, keep=waits)
-        if not waits:
-            self._advance(self._clip.apply(sums), optimizer)
-        return losses
+        self.team.each(learn, len(work), take)
+        check_finite("gradients", sums)
+        return losses, sums
 
     def _with_those_kept(self, means: Mapping[str, Array], total: int, *, keep: bool) -> dict[str, Array]:
         """The mean gradients of ``total`` examples, with those of the examples kept before; to ``keep``, goes on to wait with them."""
@@ -164,45 +177,47 @@ class Trainer:
 
     def _learn(self, portion: Portion, targets: Sequence[Array], total: int, stop: Stop | None) -> tuple[Array, dict[str, Array]]:
         tape = Tape(self.parameters.keys())
-        losses, starts = self._compared(portion, portion.run(tape, stop), targets, total)
+        losses, starts = self._compared(portion.run(tape, stop), targets, total, portion.at.start)
+        check_losses(losses, portion.at.start)
         return losses, gradients(tape, starts, stop)
+
+    def held(self) -> tuple[dict[str, Array], dict[str, Array], int]:
+        """Copies, here, of the parameters and the slots, and the number of steps."""
+        parameters = {key: array.copy() for key, array in self.parameters.items()}
+        return parameters, {key: slot.copy() for key, slot in self.slots.items()}, self.steps
 
     def judge(self, tensors: Tensors, targets: Sequence[Array]) -> tuple[Array, list[Array]]:
         """What N examples come to, and nothing learned from them: their losses as ``step`` gives them, and for each loss the place
         of the largest number of its value, int64 ``[N]``: of cross entropy the most probable class. Raises as ``step`` does.
         """
         stop = asked_to_stop()
-        work = portions(self._plans, tensors, len(targets[0]))
+        work = portions(self.plans, tensors, len(targets[0]))
         losses = np.empty(len(targets[0]))
-        largest = [np.empty(len(losses), np.int64) for _ in self._losses]
+        largest = [np.empty(len(losses), np.int64) for _ in self.losses]
 
         def look(number: int) -> None:
             portion = work[number]
             values = portion.run(stop=stop)
-            losses[portion.at], _ = self._compared(portion, values, [target[portion.at] for target in targets], 1)
-            for loss, places in zip(self._losses, largest, strict=True):
+            losses[portion.at], _ = self._compared(values, [target[portion.at] for target in targets], 1, portion.at.start)
+            check_losses(losses[portion.at], portion.at.start)
+            for loss, places in zip(self.losses, largest, strict=True):
                 places[portion.at] = values[loss.value].reshape(len(places[portion.at]), -1).argmax(axis=1)
 
-        self._team.each(look, len(work), lambda _: None)
+        self.team.each(look, len(work), lambda _: None)
         return losses, largest
 
-    def _compared(
-        self, portion: Portion, values: Mapping[str, Array], targets: Sequence[Array], total: int
-    ) -> tuple[Array, dict[str, Array]]:
-        """The losses of the examples of a portion, and the gradients of their sum over ``total`` where the way back starts."""
+    def _compared(self, values: Mapping[str, Array], targets: Sequence[Array], total: int, first: int) -> tuple[Array, dict[str, Array]]:
+        """The losses of examples from number ``first`` on, and the gradients of their sum over ``total`` where the way back starts."""
         starts: dict[str, Array] = {}
-        losses = np.zeros(len(targets[0]))
+        losses = np.zeros(len(targets[0]), like=targets[0])
         try:
             with quiet():
-                for loss, target in zip(self._losses, targets, strict=True):
+                for loss, target in zip(self.losses, targets, strict=True):
                     own, gradient = loss.judge(values, target, total)
                     losses = losses + own
                     starts[loss.start] = starts[loss.start] + gradient if loss.start in starts else gradient
         except ValueError as error:  # an example whose shape makes another number of values than the first one's did
-            raise MLUpdateError(str(error)).of_example(portion.at.start) from error
-        if not np.isfinite(losses).all():
-            row = int(np.flatnonzero(~np.isfinite(losses))[0])
-            raise MLUpdateError(f"expected a finite loss, got {losses[row]}").of_example(portion.at.start + row)
+            raise MLUpdateError(str(error)).of_example(first) from error
         return losses, starts
 
     def _advance(self, sums: Mapping[str, Array], optimizer: SGD | Adam) -> None:
@@ -217,13 +232,21 @@ class Trainer:
             parameters, gradient, slots = ({key: array[span] for key, array in group.items() if array.size > span.start} for group in flat)
             with quiet():
                 optimizer.step(parameters, gradient, slots, self.steps + 1)
-            _check_finite("parameters after the step", {key: parameters[key] for key in gradient})
+            check_finite("parameters after the step", {key: parameters[key] for key in gradient})
 
-        self._team.each(advance, -(-longest // SPAN), lambda _: None)
+        self.team.each(advance, -(-longest // SPAN), lambda _: None)
         self.steps += 1
 
 
-def _check_finite(what: str, arrays: Mapping[str, Array]) -> None:
+def check_losses(losses: Array, first: int = 0) -> None:
+    """Raises ``MLUpdateError`` naming the example whose loss is not finite; ``first``: the number of the first."""
+    if not np.isfinite(losses).all():
+        row = int(np.flatnonzero(~np.isfinite(losses))[0])
+        raise MLUpdateError(f"expected a finite loss, got {losses[row]}").of_example(first + row)
+
+
+def check_finite(what: str, arrays: Mapping[str, Array]) -> None:
+    """Raises ``MLUpdateError`` naming the array that has a number which is not finite."""
     for key, array in arrays.items():
         if not np.isfinite(array).all():
             raise MLUpdateError(f"expected finite {what}, got {array[~np.isfinite(array)].flat[0]} for {key!r}")

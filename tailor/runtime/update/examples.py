@@ -45,7 +45,7 @@ class Examples:
             raise MLUpdateError(f"update of {model.name}: expected training data as an MLBatchProvider, got {type(provider).__name__}")
         self._who = model.name
         self._provider = provider
-        self.count = self._counted()
+        self.count = self.counted()
         if self.count < 1:
             raise MLUpdateError(f"update of {model.name}: expected at least one training example, got none")
         self._descriptions = model.description.training_input_descriptions_by_name
@@ -66,7 +66,7 @@ class Examples:
         Raises ``MLFeatureError`` naming example and feature, ``MLUpdateError`` where the provider fails.
         """
         numbers = [int(index) for index in indices]
-        return self._through_front(self._read(numbers), numbers)
+        return self._through_front(self.read(numbers), numbers)
 
     def prepared(self, indices: Array) -> Columns:
         """What ``learner`` steps on, of the examples at ``indices`` (each there once). Raises as ``columns`` and the learner do."""
@@ -74,7 +74,7 @@ class Examples:
 
     def check_count(self) -> None:
         """Raises ``MLUpdateError`` where the provider has another number of examples than at first."""
-        count = self._counted()
+        count = self.counted()
         if count != self.count:
             raise MLUpdateError(f"expected {self.count} training examples, as there were when the update was made, got {count}")
 
@@ -84,18 +84,18 @@ class Examples:
         Raises ``MLCheckpointError`` naming one that is another.
         """
         if self.fingerprints is not None:
-            self._read(self.fingerprints.expect(digests))
+            self.read(self.fingerprints.expect(digests))
 
     def feature(self, name: str, numbers: list[int]) -> Column:
         """One training input of the examples ``numbers``, and nothing else of them. Raises as ``columns`` does."""
-        return self._read(numbers, [name])[name]
+        return self.read(numbers, [name])[name]
 
     def close(self) -> None:
         """Forgets what was kept."""
         if self._kept is not None:
             self._kept.close()
 
-    def _counted(self) -> int:
+    def counted(self) -> int:
         """How many examples the provider says it has."""
         try:
             count = self._provider.count
@@ -114,11 +114,11 @@ class Examples:
         if self._learner is None:
             return columns
         if not self._learner.iterative:
-            columns = {**columns, ORIGINS: self._origins(indices.tolist())}
+            columns = {**columns, ORIGINS: self.origins(indices.tolist())}
         with numbered(indices.tolist()):
             return self._learner.prepared(columns, len(indices))
 
-    def _origins(self, numbers: list[int]) -> list[MLExampleOrigin | None]:
+    def origins(self, numbers: list[int]) -> list[MLExampleOrigin | None]:
         """Where the examples came from, as far as the provider says."""
         origin_at = getattr(self._provider, "origin_at", None)
         origins: list[MLExampleOrigin | None] = []
@@ -129,7 +129,7 @@ class Examples:
             origins.append(origin)
         return origins
 
-    def _read(self, numbers: list[int], names: Sequence[str] = ()) -> dict[str, Column]:
+    def read(self, numbers: list[int], names: Sequence[str] = ()) -> dict[str, Column]:
         """The training inputs ``names``, by default all."""
         rows = []
         for number in numbers:

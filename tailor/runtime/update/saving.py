@@ -92,8 +92,16 @@ class Saving:
         self._thread = threading.Thread(target=self._write, args=(checkpoint,), name="tailor-checkpoint")
         self._thread.start()
 
-    def finish(self, last: Callable[[], Checkpoint] | None) -> None:
-        """Waits for what is being written, then writes what ``last`` takes. Raises ``MLCheckpointError`` where either fails."""
+    def pass_by(self, batches: int) -> None:
+        """Called after mini-batches at whose boundaries the training was not at hand."""
+        self._batches += batches
+
+    def finish(self, last: Callable[[], Checkpoint] | None) -> float:
+        """Waits for what is being written, then writes what ``last`` takes; the seconds that all this took.
+
+        Raises ``MLCheckpointError`` where either fails.
+        """
+        begun = time.monotonic()
         if self._thread is not None:
             self._thread.join()
             self._thread = None
@@ -101,6 +109,7 @@ class Saving:
         if last is not None:
             write_checkpoint(self.when.path, last())
             self._batches = -1
+        return time.monotonic() - begun
 
     def remove(self) -> None:
         """Removes the file. Raises ``MLCheckpointError`` where it cannot be."""

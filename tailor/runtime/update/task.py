@@ -5,31 +5,41 @@ from __future__ import annotations
 import inspect
 import os
 import weakref
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Self
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 from anyio import to_thread
 
 from tailor.persistence import Checkpoint
-from tailor.scheduler import Lane, ThreadLane
+from tailor.scheduler import AcceleratorLane, Budget, BudgetExhausted, Job, LaneLost, ProcessLane, Stint, ThreadLane, Ticket, TurnWithdrawn
 
+from ..accelerators import kept_by, lanes_for
 from ..configuration import MLModelConfiguration
-from ..errors import MLModelError, MLTaskStateError, MLUpdateError
+from ..errors import MLCheckpointError, MLModelError, MLTaskStateError, MLUpdateError
 from ..model import MLModel
+from ..models import kept_here
 from ..parameters import MLParameterKey, ParameterValue, check_adjustable, check_parameters
+from ..scheduling import MLScheduling
 from ..task import MLTask
 from ..values import MLBatchProvider
 from .checkpoint import apply_checkpoint, kept_parameters, read_checkpoint, take_checkpoint
 from .context import Handler, MLMetricKey, MLUpdateContext, MLUpdateProgressEvent, MLUpdateProgressHandlers, check_handler
+from .elsewhere import OnDevice
 from .guard import MLUpdateGuard
+from .in_process import InProcess, check_can_leave
 from .position import Note
 from .saving import MLCheckpoints, Saving
 from .stream import EventStream
-from .training import Training
+from .stretch import Bounds, Stretch
+from .training import FREE, Training
+from .workplace import InThread, Workplace
 
 if TYPE_CHECKING:
     from ..background import Runtime
+
+
+NOTHING = Stretch([])
 
 
 class MLUpdateTask(MLTask[MLUpdateContext]):
@@ -55,9 +65,10 @@ class MLUpdateTask(MLTask[MLUpdateContext]):
         runtime: Runtime | None = None,
         guard: MLUpdateGuard | None = None,
         checkpoints: MLCheckpoints | None = None,
+        scheduling: MLScheduling | None = None,
         _goes_on: Checkpoint | None = None,
     ) -> None:
-        super().__init__(runtime)
+        super().__init__(runtime, scheduling)
         _check_given("progress_handlers", progress_handlers, MLUpdateProgressHandlers)
         _check_given("checkpoints", checkpoints, MLCheckpoints)
         check_handler("completion_handler", completion_handler)
@@ -66,6 +77,8 @@ class MLUpdateTask(MLTask[MLUpdateContext]):
         elif configuration is not None:
             model = model._configured(configuration)
         given = check_parameters(model._outline, model.configuration.parameters or {})
+        if runtime is not None and any(isinstance(runtime.scheduler.lanes.get(name), ProcessLane) for name in self._scheduling.lanes or ()):
+            check_can_leave(model)
         self._model = model
         self._training = Training(model, training_data, given if _goes_on is None else kept_parameters(_goes_on, model, given), guard)
         if _goes_on is not None:
@@ -75,7 +88,8 @@ class MLUpdateTask(MLTask[MLUpdateContext]):
                 self._training.close()
                 raise
         self._training.saving = Saving(checkpoints) if checkpoints is not None else None
-        self._lane: Lane = runtime.lane if runtime is not None else ThreadLane()
+        self._workplaces: dict[str, Workplace] = {}
+        self._losses = self._attempts = 0
         self._handlers = progress_handlers
         self._completion_handler = completion_handler
         self._streams: weakref.WeakSet[EventStream] = weakref.WeakSet()
@@ -97,6 +111,7 @@ class MLUpdateTask(MLTask[MLUpdateContext]):
         runtime: Runtime | None = None,
         guard: MLUpdateGuard | None = None,
         checkpoints: MLCheckpoints | None = None,
+        scheduling: MLScheduling | None = None,
     ) -> Self:
         """The task that goes on where ``checkpoint`` was taken, in this process or another one, and ends with the same bits.
 
@@ -119,18 +134,20 @@ class MLUpdateTask(MLTask[MLUpdateContext]):
             runtime=runtime,
             guard=guard,
             checkpoints=checkpoints,
+            scheduling=scheduling,
             _goes_on=checkpoint,
         )
 
-    def resume(self, with_parameters: Mapping[MLParameterKey, object] | None = None) -> None:
-        """Starts the task; ``with_parameters`` replace the values in force from the next mini-batch on.
+    def resume(self, with_parameters: Mapping[MLParameterKey, object] | None = None, *, budget: Budget | None = None) -> None:
+        """Starts the task, or lets it go on; ``with_parameters`` replace the values in force from the next mini-batch on, and ``budget``
+        what was left of the task's own.
 
         Raises ``MLParameterError`` for a key that cannot change in progress and for a value out of its constraint, and
-        ``MLTaskStateError`` where the task has ended; nothing changes then.
+        ``MLTaskStateError`` where the task has ended, or has no runtime to see to its budget; nothing changes then.
         """
         changes = check_parameters(self._model._outline, with_parameters or {})
         check_adjustable(changes)
-        super().resume()
+        super().resume(budget=budget)
         if changes:
             self._changes.update(changes)
             self._training.interrupt()
@@ -202,7 +219,7 @@ class MLUpdateTask(MLTask[MLUpdateContext]):
         if self._runtime is not None:
             await arrived.wait()
         else:
-            await self._drive(arrived)
+            await self._drive(arrived.is_set)
 
     def _left_by(self, reader: int) -> None:
         # Who waits for the end reads its stream no longer: training would wait for it, and it for the training.
@@ -218,20 +235,95 @@ class MLUpdateTask(MLTask[MLUpdateContext]):
         if self._training.done:  # not before who follows the events has dealt with the last one: it may still resume or cancel
             self._outcome = self._context(MLUpdateProgressEvent(0), self._training.position.metrics)
             return True
-        for context in list(self._contexts):
-            context._settle()
-        self._training.change(self._changes)
-        self._changes.clear()
-        wanted = self._wanted()
-        for note in await self._worked(wanted):
+        try:
+            notes = await self._turn()
+        except TurnWithdrawn:  # somebody cancels or suspends it
+            return False
+        except BudgetExhausted:
+            self._pausing = True
+            return False
+        for note in notes:
             await self._notify(note)
         if self._asked and not self._cancelling():
             self._answer(self._taken())
         return False
 
-    async def _worked(self, wanted: MLUpdateProgressEvent) -> list[Note]:
-        """The notes of one stretch. Where this is interrupted, the training hears of it at once: the lane waits for its end."""
-        notes: list[Note] = []
+    @property
+    def kept_on_cpu(self) -> str:
+        """Why this update never uses an accelerator, such as the name of a layer that has no way to; ``""`` where it may.
+
+        Only what learns, and what is behind it, has to be computed there.
+        """
+        return kept_by(self._model.configuration.compute_units) or kept_here(self._training.learner)
+
+    def _job(self) -> Job:
+        lanes = ("cpu",) if self._runtime is None else lanes_for(self.kept_on_cpu, self._runtime.scheduler.lanes)
+        return self._scheduling.job(self._identifier, f"update:{self._model.content_hash}", lanes)
+
+    async def _turn(self) -> Sequence[Note]:
+        """What happened in one stretch, taken when its turn has come."""
+        if self._ticket is None:
+            stretch = await self._worked(self._workplace(None), FREE)
+            return stretch.notes
+        self._plan(self._ticket)
+        delay: float | None = None
+        notes: Sequence[Note] = []
+        async with self._ticket.turn() as turn:
+            turn.interrupt = self._training.interrupt
+            try:
+                stretch = await self._worked(self._workplace(turn), Bounds(turn.seconds, turn.steps, turn.step, threads=turn.threads))
+            except LaneLost as error:
+                self._lost(error, turn)
+            except Exception as error:
+                delay = self._delay(error)
+                if delay is None:
+                    raise
+            else:
+                turn.used(stretch.seconds, stretch.steps, stretch.learned)
+                notes = stretch.notes
+                self._attempts = 0
+        if delay is not None:
+            self._ticket.hold(delay)
+        return notes
+
+    def _workplace(self, turn: Stint | None) -> Workplace:
+        """Where a turn's work is done; without a runtime, in a thread of its own."""
+        name = "" if turn is None else turn.lane_name
+        if name not in self._workplaces:
+            lane = ThreadLane() if turn is None else turn.lane
+            if isinstance(lane, AcceleratorLane):
+                self._workplaces[name] = OnDevice(lane)
+            else:
+                self._workplaces[name] = InProcess(lane, self._model) if isinstance(lane, ProcessLane) else InThread(lane)
+        return self._workplaces[name]
+
+    def _plan(self, ticket: Ticket[Any]) -> None:
+        """Tells the scheduler what is still to come: steps, and seconds for a checkpoint."""
+        ticket.steps_left = self._training.steps_left
+        if self._training.saving is not None and self._training.saving.when.on_stop:
+            cost = ticket.costs.of(ticket.job.model, "checkpoint")
+            ticket.reserve = 0.0 if cost is None else cost.at_most(1)
+
+    def _lost(self, error: LaneLost, turn: Stint) -> None:
+        """Takes in that the place of a stretch, which has not happened, is gone; raises where that was once too often."""
+        self._losses += 1
+        turn.lose(error)
+        if self._losses > self._scheduling.most_losses:
+            raise MLUpdateError(f"{self._name()}: lost what it ran on {self._losses} times, the last time: {error}") from error
+
+    def _delay(self, error: Exception) -> float | None:
+        """Seconds until the stretch that failed is tried again; ``None`` where it is not."""
+        self._attempts += 1
+        return None if self._scheduling.retry is None else self._scheduling.retry.after(error, self._attempts)
+
+    async def _worked(self, workplace: Workplace, bounds: Bounds) -> Stretch:
+        """One stretch. Where this is interrupted, the training hears of it at once: the lane waits for its end."""
+        for context in list(self._contexts):
+            context._settle()
+        self._training.change(self._changes)
+        self._changes.clear()
+        wanted = self._wanted()
+        stretch = NOTHING
         failure: Exception | None = None
         ended = False
 
@@ -246,7 +338,7 @@ class MLUpdateTask(MLTask[MLUpdateContext]):
             group.start_soon(watch)
             self._at_work = True
             try:
-                notes = await self._lane.run(lambda: self._training.stretch(wanted))
+                stretch = await workplace.stretch(self._training, wanted, bounds)
             except Exception as error:  # raised below, for out of here it would come in an exception group
                 failure = error
             finally:
@@ -255,7 +347,7 @@ class MLUpdateTask(MLTask[MLUpdateContext]):
             group.cancel_scope.cancel()
         if failure is not None:
             raise failure
-        return notes
+        return stretch
 
     async def _notify(self, note: Note) -> None:
         """Tells handlers and streams of an event."""
@@ -295,8 +387,26 @@ class MLUpdateTask(MLTask[MLUpdateContext]):
     async def _settle(self, *, stopped: bool) -> None:
         saving = self._training.saving
         if saving is not None:
-            last = saving.when.on_stop if stopped else saving.when.keep and self._training.done
-            await to_thread.run_sync(saving.finish, self._taken if last and self._training.begun else None)
+            last = (saving.when.on_stop if stopped else saving.when.keep and self._training.done) and self._training.begun
+            seconds = await self._finished_saving(saving, self._taken if last else None)
+            if last and self._ticket is not None:
+                self._ticket.checkpointed(seconds, os.fspath(saving.when.path))
+
+    async def _finished_saving(self, saving: Saving, last: Callable[[], Checkpoint] | None) -> float:
+        """Finishes with the checkpoints, again where that may be tried again; the seconds that it took."""
+        failures = 0
+        while True:
+            try:
+                return await to_thread.run_sync(saving.finish, last)
+            except MLCheckpointError as error:
+                failures += 1
+                retry = None if self._cancelling() else self._scheduling.retry
+                delay = None if retry is None else retry.after(error, failures)
+                if delay is None:
+                    raise
+                with anyio.move_on_after(delay):
+                    while not self._cancelling():
+                        await self._moved.wait()
 
     async def _told(self) -> None:
         context = self._outcome
@@ -313,6 +423,8 @@ class MLUpdateTask(MLTask[MLUpdateContext]):
         for context in list(self._contexts):
             context._settle()
         self._training.close()
+        for workplace in self._workplaces.values():
+            workplace.close()
         for stream in list(self._streams):
             stream.wake()
 

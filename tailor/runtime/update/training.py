@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 
 import numpy as np
 
 from tailor.kernels import SGD, Adam, Array
+from tailor.persistence import Content
 
 from ..errors import MLModelError, MLPredictionCancelledError, MLUpdateError, numbered
 from ..model import MLModel
@@ -23,27 +25,32 @@ from .guard import MLUpdateGuard
 from .judging import Judging
 from .position import Note, Position
 from .saving import Saving
-
-# How long a worker computes, at most, before the event loop hears of it and may cancel or change parameters: a
-# mini-batch of a small model takes less than the hand-over to the worker, so several are taken at once.
-STRETCH_SECONDS = 0.05
+from .stretch import Bounds, Stretch
 
 # How many examples a model without mini-batches (nearest neighbours) takes at once, and are judged at once at most.
 PORTION = 64
+
+
+FREE = Bounds()
 
 
 class Training:
     """Where an update is and how it goes on: ``stretch`` takes it further, one or several mini-batches at a time."""
 
     def __init__(
-        self, model: MLModel, provider: MLBatchProvider, given: Mapping[Key, ParameterValue], guard: MLUpdateGuard | None = None
+        self,
+        model: MLModel,
+        provider: MLBatchProvider,
+        given: Mapping[Key, ParameterValue],
+        guard: MLUpdateGuard | None = None,
+        examples: Callable[..., Examples] = Examples,
     ) -> None:
         self.learner: Learner = build_learner(
             model._outline, f"model {model.name!r}", model.configuration.trainable, model.configuration.training
         )
         self.parameters = _in_force(model, given)
         epochs = int(self.parameters.get(Key.EPOCHS, 1))
-        self.examples = Examples(model, provider, self.learner, epochs, model.configuration.cache_bytes)
+        self.examples = examples(model, provider, self.learner, epochs, model.configuration.cache_bytes)
         portion = min(PORTION, int(self.parameters.get(Key.MINI_BATCH_SIZE, PORTION)))
         self.judging = None if guard is None else Judging(guard, model, self.examples, self.learner, portion)
         self.candidate: MLModel | None = None  # what was judged
@@ -54,21 +61,38 @@ class Training:
         self.begun = False
         self.done = False
         self.saving: Saving | None = None
+        self._cold = True
         self._course = None if self.judging is None else self.judging.before()  # of the guard, to be walked through next
         self._options = model.configuration.training
         self._threads = model.configuration.threads
         self._order: Array | None = None
         self._interrupted = False
         self._cancelled = False
+        self._relay: Callable[[bool], None] | None = None
         self.position = Position(multiplier=self._scheduled())
 
     def interrupt(self) -> None:
         """Ends the present stretch after its present mini-batch. May be called from any thread."""
         self._interrupted = True
+        if (relay := self._relay) is not None:
+            relay(False)
 
     def cancel(self) -> None:
         """Ends the present stretch between two layers: the mini-batch at work has not happened then. From any thread."""
         self._cancelled = self._interrupted = True
+        if (relay := self._relay) is not None:
+            relay(True)
+
+    @contextmanager
+    def relayed(self, relay: Callable[[bool], None]) -> Iterator[None]:
+        """Interruptions meanwhile, and one that is there already, are told to ``relay`` too, with whether they cancel."""
+        self._relay = relay
+        if self._interrupted:
+            relay(self._cancelled)
+        try:
+            yield
+        finally:
+            self._relay = None
 
     def change(self, parameters: Mapping[Key, ParameterValue]) -> None:
         """Puts new parameter values in force; called between stretches."""
@@ -79,36 +103,77 @@ class Training:
         """Puts a training that has not begun where another one was."""
         self.position = position
 
+    @property
+    def learning(self) -> bool:
+        """Whether a mini-batch is what comes next."""
+        return self.begun and self._course is None and not self._ended()
+
+    def put(self, position: Position, state: Mapping[str, Content]) -> None:
+        """Puts a training that is learning where another one has come to, of the same model on the same examples."""
+        self.learner.restore(state)
+        self._order, self.done = None, False
+        self._move(position)
+
     def in_force(self) -> dict[Key, ParameterValue]:
         """The parameters as they are now: the learning rate as it is scheduled for the last mini-batch that was begun."""
         if self._options.schedule is None:
             return dict(self.parameters)
         return {**self.parameters, Key.LEARNING_RATE: float(self.parameters[Key.LEARNING_RATE]) * self.position.multiplier}
 
-    def stretch(self, wanted: MLUpdateProgressEvent) -> list[Note]:
-        """Goes on to the next event of ``wanted``, to an interruption, or for a while; what happened last."""
+    def begins_anew(self) -> None:
+        """Says that the next mini-batch is the first where it is taken."""
+        self._cold = True
+
+    def marked(self) -> Callable[[], None]:
+        """What puts the training back to where it is now, between two mini-batches; what its learner has learned stays."""
+        kept = (self.position, self.done, self._course)
+
+        def undo() -> None:
+            self.position, self.done, self._course = kept
+            self._order = None
+
+        return undo
+
+    def stretch(self, wanted: MLUpdateProgressEvent, bounds: Bounds = FREE) -> Stretch:
+        """Goes on to the next event of ``wanted``, to an interruption, or as long as it may; what happened last, and what it took."""
         if not self.begun:
             self.begun = True
-            return [Note(MLUpdateProgressEvent.TRAINING_BEGIN, {})]
-        until = time.monotonic() + STRETCH_SECONDS
-        if self._course is not None:
-            self._walk(self._course, until)
-            return []
-        if self._ended():
-            self._finish()
-            return []
-        while True:
-            if self.saving is not None:
-                self.saving.at_boundary(self)
-            notes = self._step()
-            heard = any(note.event & wanted for note in notes)
-            if heard or self.done or self._course is not None or self._interrupted or time.monotonic() >= until:
-                return notes
+            return Stretch([Note(MLUpdateProgressEvent.TRAINING_BEGIN, {})])
+        begun = now = time.monotonic()
+        with at_most(bounds.threads):
+            if self._course is not None:
+                self._walk(self._course, begun + min(bounds.soon, bounds.seconds))
+                return Stretch([], time.monotonic() - begun)
+            if self._ended():
+                self._finish()
+                return Stretch([])
+            steps, cold, longest = 0, 0.0, bounds.step
+            while True:
+                if self.saving is not None:
+                    self.saving.at_boundary(self)
+                notes = self._step()
+                before, now, steps = now, time.monotonic(), steps + 1
+                if self._cold:
+                    self._cold, cold = False, now - before
+                else:
+                    longest = max(longest, now - before)
+                heard = any(note.event & wanted for note in notes)
+                spent = now - begun
+                over = steps >= bounds.steps or spent >= bounds.soon or spent + longest > bounds.seconds
+                if heard or over or self.done or self._course is not None or self._interrupted:
+                    return Stretch(notes, spent, steps, cold)
 
     @property
     def epochs(self) -> int:
         """How often all examples are learned from."""
         return int(self.parameters[Key.EPOCHS]) if self.learner.iterative else 1
+
+    @property
+    def steps_left(self) -> int:
+        """How many mini-batches are still to come, as things are now."""
+        count = len(self.numbers)
+        batches = -(-count // self._size)
+        return max(0, (self.epochs - self.position.epoch) * batches - self._batch) if not self.done else 0
 
     def close(self) -> None:
         """Gives back what training needs."""
@@ -153,13 +218,18 @@ class Training:
             return []
         except MLModelError as error:
             raise type(error)(f"epoch {at.epoch}, mini-batch {batch}: {error}") from error
-        self.position, notes = at.after(batch, len(indices), losses, count, multiplier)
-        if self.position.epoch > at.epoch:
+        position, notes = at.after(batch, len(indices), losses, count, multiplier)
+        self._move(position)
+        return notes
+
+    def _move(self, position: Position) -> None:
+        """Goes on to ``position``, maybe over the end of an epoch."""
+        before, self.position = self.position.epoch, position
+        if position.epoch > before:
             self._order = None
-            self._check_loss(at.epoch, self.position)
+            self._check_loss(position.epoch - 1, position)
             if self._ended():
                 self._finish()
-        return notes
 
     @property
     def _size(self) -> int:

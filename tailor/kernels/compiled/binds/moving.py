@@ -39,8 +39,12 @@ def _transpose_fits(inputs: Sequence[Shape], weights: Sequence[Shape], attribute
     return bool(len(attributes["axes"]) == len(inputs[0]))
 
 
-def _flatten_fits(inputs: Sequence[Shape], weights: Sequence[Shape], attributes: Attributes) -> bool:
-    return not bool(attributes["channel_last"])
+def _flatten(to: Assembly, name: str, inputs: Sequence[View], weights: Sequence[Array], attributes: Attributes) -> View:
+    """Most images lie with their channels closest already."""
+    (view,) = inputs
+    rank = len(view.shape)
+    moved = view.permuted([*range(rank - 3), rank - 2, rank - 1, rank - 3]) if attributes["channel_last"] else view
+    return to.recast(moved, OPS["flatten"].shape(view.shape, **attributes))
 
 
 def _concat_fits(inputs: Sequence[Shape], weights: Sequence[Shape], attributes: Attributes) -> bool:
@@ -64,10 +68,11 @@ def _constant(to: Assembly, name: str, inputs: Sequence[View], weights: Sequence
     return to.constant(np.asarray(OPS["loadConstantND"].forward(*weights, **attributes)))
 
 
-RECASTING = ("flatten", "reshapeStatic", "rankPreservingReshape", "squeeze", "expandDims", "flattenTo2D")
+RECASTING = ("reshapeStatic", "rankPreservingReshape", "squeeze", "expandDims", "flattenTo2D")
 
 BINDS = (
-    *(Bind(name, _flatten_fits if name == "flatten" else always, _recast(name), moves=True) for name in RECASTING),
+    *(Bind(name, always, _recast(name), moves=True) for name in RECASTING),
+    Bind("flatten", always, _flatten, moves=True),
     Bind("transpose", _transpose_fits, _turned("transpose"), moves=True),
     Bind("permute", always, _turned("permute"), moves=True),
     Bind("concat", _concat_fits, _concat),

@@ -34,6 +34,7 @@ SMALLEST: list[tuple[str, list[str], list[str], list[str]]] = [
         [],
         ["| one by one, in a thread |", "| one by one, in a runtime |", "| in batches, in a runtime |"],
     ),
+    ("foresight.py", ["--waiting", "9", "--jobs", "9", "--turns", "1"], [], ["| why, 9 jobs |", "| simulate, a week of 9 jobs |"]),
     ("checkpoint.py", ["--turns", "1", "--images", "32", "--threads", "1"], ["torch"], ["| 1 |"]),
     (
         "frozen_head.py",
@@ -54,6 +55,13 @@ SMALLEST: list[tuple[str, list[str], list[str], list[str]]] = [
         ["--trees", "3", "--rows", "20", "--seconds", "0"],
         ["sklearn"],
         ["| scikit-learn, boosted |", "| scikit-learn, random forest |"],
+    ),
+    ("budgets.py", ["--runs", "2", "--longest", "0.1"], [], ["| up to 0.1 s | 2 |", "| deadlines | 1 |", "| seconds | 1 |", "| all | 2 |"]),
+    (
+        "scheduler.py",
+        ["--rounds", "1", "--waiting", "100", "--decisions", "100", "--examples", "64", "--runs", "1", "--processes", "0"],
+        [],
+        ["| asyncio, run |", "| trio, submit |", "| 100 |", "100 jobs that wait and", "| a share each |", "| two lanes, 1 thread each |"],
     ),
     ("kernels.py", ["1", "0"], ["torch"], ["softmax 500, forward", "Adam, 600,000 parameters"]),
 ]

@@ -31,7 +31,7 @@ from .batching import MLBatching, PredictionBatches
 from .errors import MLParameterError, MLTaskStateError
 from .model import MLModel
 from .network import at_most
-from .scheduling import MLScheduling
+from .scheduling import NO_SCHEDULING, MLScheduling
 
 if TYPE_CHECKING:
     from .task import MLTask
@@ -146,6 +146,7 @@ class Runtime:
         except (SchedulerError, ValueError) as error:
             self._check_open()
             raise MLTaskStateError(f"prediction: {error}") from error
+        losses = 0
         try:
             while True:
                 async with ticket.turn() as turn:
@@ -153,8 +154,9 @@ class Runtime:
                         with at_most(turn.threads):
                             answer = await work(turn.lane)
                         break
-                    except LaneLost as error:  # of a device: it goes on on another lane
-                        if not isinstance(turn.lane, AcceleratorLane):
+                    except LaneLost as error:  # of a device: it goes on on another lane, where it has one
+                        losses += 1
+                        if not isinstance(turn.lane, AcceleratorLane) or losses > NO_SCHEDULING.most_losses:
                             raise
                         turn.lose(error)
         except SchedulerError as error:

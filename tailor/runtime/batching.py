@@ -51,6 +51,8 @@ class MLBatching:
                 raise MLParameterError(f"batching: {name}: expected a whole number of at least 1, got {given!r}")
         if isinstance(self.wait, bool) or not isinstance(self.wait, (int, float)) or not 0 <= self.wait < float("inf"):
             raise MLParameterError(f"batching: wait: expected seconds, 0 or more, got {self.wait!r}")
+        if not isinstance(self.refuses, bool):
+            raise MLParameterError(f"batching: refuses: expected True or False, got {self.refuses!r}")
 
 
 @dataclass(eq=False, slots=True)

@@ -51,11 +51,15 @@ class MLScheduling:
                 raise MLParameterError(f"scheduling: {name}: expected {kind.__name__}, got {getattr(self, name)!r}")
         if self.retry is not None and not isinstance(self.retry, Retry):
             raise MLParameterError(f"scheduling: retry: expected Retry or None, got {self.retry!r}")
-        if not all(hasattr(task, "task_identifier") for task in self.after):
+        if not isinstance(self.after, Sequence) or not all(hasattr(task, "task_identifier") for task in self.after):
             raise MLParameterError(f"scheduling: after: expected a list of tasks, got {self.after!r}")
+        if not isinstance(self.share, str):
+            raise MLParameterError(f"scheduling: share: expected a string, got {self.share!r}")
+        if isinstance(self.lanes, str) or not isinstance(self.lanes, Sequence | None):
+            raise MLParameterError(f"scheduling: lanes: expected a list of names, got {self.lanes!r}")
         if isinstance(self.most_losses, bool) or not isinstance(self.most_losses, int) or self.most_losses < 0:
             raise MLParameterError(f"scheduling: most_losses: expected a whole number of at least 0, got {self.most_losses!r}")
-        self.job("task", "", self.lanes or ("cpu",))  # sees to the other fields
+        self.job("task", "", ("cpu",))  # sees to the other fields
 
     def job(self, identifier: str, model: str, lanes: Sequence[str]) -> Job:
         """The job of a task: ``model`` is what its cost is learned by."""
@@ -66,7 +70,7 @@ class MLScheduling:
                 deadline=self.deadline,
                 share=self.share,
                 tags=self.tags,
-                lanes=tuple(self.lanes or lanes),
+                lanes=tuple(lanes if self.lanes is None else self.lanes),
                 after=frozenset(task.task_identifier for task in self.after if task.error is not None or not task.state.is_final),
                 not_before=self.not_before,
                 conditions=self.conditions,

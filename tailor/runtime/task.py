@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import anyio
 
-from tailor.scheduler import Budget, Job, Ticket
+from tailor.scheduler import Budget, Job, JobCancelled, Ticket
 
 from .errors import MLModelError, MLTaskCancelledError, MLTaskStateError
 from .scheduling import NO_SCHEDULING, MLScheduling
@@ -133,6 +133,8 @@ class MLTask(ABC, Generic[Outcome]):
         Raises ``MLTaskStateError`` where it is being cancelled or has ended, or has no runtime to see to its budget; nothing changes then.
         """
         begins = self._state is MLTaskState.SUSPENDED
+        if budget is not None and not isinstance(budget, Budget):
+            raise MLTaskStateError(f"{self._name()}: budget: expected Budget, got {budget!r}")
         if budget is not None and self._runtime is None:
             raise MLTaskStateError(f"{self._name()}: budget: expected a task with a runtime, whose scheduler sees to it, got one without")
         if begins and self._runtime is not None:
@@ -277,27 +279,28 @@ class MLTask(ABC, Generic[Outcome]):
                 await self._settle(stopped=self._cancelling())
             except Exception as raised:
                 error = self._joined(error, raised)
-            cancelled = self._cancelling()
-            if cancelled and error is None:
-                error = MLTaskCancelledError(f"{self._name()} was cancelled")
-            self._error = error
-            self._signal(Signal.COMPLETE if error is None else Signal.FAIL)
-            try:
-                if not cancelled:
-                    await self._told()
-            except Exception as raised:
-                self._error = self._joined(error, raised)
-                if error is None:
-                    self._signal(Signal.FAIL)
-            finally:
-                self._leave()
-                self._finished.set()
+        cancelled = self._cancelling()
+        if cancelled and error is None:
+            error = MLTaskCancelledError(f"{self._name()} was cancelled")
+        self._error = error
+        self._signal(Signal.COMPLETE if error is None else Signal.FAIL)
+        try:
+            if not cancelled:
+                await self._told()  # not shielded: whoever is told may take for ever
+        except Exception as raised:
+            self._error = self._joined(error, raised)
+            if error is None:
+                self._signal(Signal.FAIL)
+        finally:
+            self._leave()
+            self._finished.set()
 
     def _leave(self) -> None:
         """Gives back what the task holds, and tells the scheduler that it has ended."""
         self._release()
         if self._ticket is not None:
-            self._ticket.finish(self._error)
+            cancelled = isinstance(self._error, MLTaskCancelledError)
+            self._ticket.finish(JobCancelled(str(self._error)) if cancelled else self._error)
 
     def _joined(self, error: MLModelError | None, then: Exception) -> MLModelError:
         """The error that the task fails with: the first one."""

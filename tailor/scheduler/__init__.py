@@ -36,6 +36,23 @@ from .lane import Lane, ThreadLane
 from .launch import BGAppRefreshTask, BGProcessingTask, BGTask, Expiry, LaunchFailed
 from .processes import ProcessLane
 from .queue import Queue
+from .reasons import (
+    AfterJobs,
+    AtRest,
+    AtWork,
+    BudgetTooSmall,
+    CoresTaken,
+    Finished,
+    LanesFull,
+    Next,
+    NoLane,
+    OthersAhead,
+    Reason,
+    SparesBattery,
+    TagLimit,
+    TooEarly,
+    UnmetConditions,
+)
 from .request_store import MemoryRequestStore, RequestStore, RequestStoreError, SQLiteRequestStore
 from .requests import (
     BGAppRefreshTaskRequest,
@@ -56,24 +73,7 @@ from .ticket import Stint, Ticket
 from .timeline import Course, Simulation, Stretch
 from .trace import RequestedWork, Trace, Work, daily
 from .turn import Entry, Standing, Turn
-from .why import (
-    AfterJobs,
-    AtRest,
-    AtWork,
-    BudgetTooSmall,
-    CoresTaken,
-    Finished,
-    LanesFull,
-    Next,
-    NoLane,
-    OthersAhead,
-    Reason,
-    SparesBattery,
-    TagLimit,
-    TooEarly,
-    UnmetConditions,
-    Why,
-)
+from .why import Why
 from .worker import caller
 
 __all__ = [

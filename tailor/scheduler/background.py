@@ -20,6 +20,7 @@ from .job import Job
 from .keeping import Keeping
 from .lane import Result
 from .launch import BGAppRefreshTask, BGProcessingTask, BGTask, Ended, Expiry, Handler, LaunchFailed
+from .reasons import Reason
 from .request_store import MemoryRequestStore, RequestStore, RequestStoreError
 from .requests import (
     AT_ONCE,
@@ -35,7 +36,7 @@ from .requests import (
 )
 from .scheduler import Scheduler
 from .ticket import Stint, Ticket
-from .why import Reason, Why
+from .why import Why
 
 TOLERANCE = 1.0
 """Seconds by which the wall clock may leave the scheduler's before dates are reckoned anew."""
@@ -111,8 +112,8 @@ class BGTaskScheduler:
         if not isinstance(scheduler, Scheduler):
             raise TypeError(f"background requests: expected a Scheduler (that of a runtime is runtime.scheduler), got {scheduler!r}")
         for name, number in (("at_once", at_once), ("most_launches", most_launches)):
-            if number < 1:
-                raise ValueError(f"background requests: {name}: expected at least 1, got {number!r}")
+            if not isinstance(number, int) or number < 1:
+                raise ValueError(f"background requests: {name}: expected a whole number above 0, got {number!r}")
         if not 0 < poll < math.inf:
             raise ValueError(f"background requests: poll: expected seconds above 0, got {poll!r}")
         if not 0 <= notice < min(refresh_seconds, processing_seconds):
@@ -144,9 +145,13 @@ class BGTaskScheduler:
     def register(self, identifier: str, handler: Handler, *, conditions: Conditions | None = None) -> None:
         """Has ``handler`` launched for requests of ``identifier``. ``conditions`` must hold besides those of the request.
 
-        Raises ``ValueError`` where somebody has registered for it, ``TypeError`` for what cannot be called, ``SchedulerClosed`` once the
-        block has been entered.
+        Raises ``ValueError`` where somebody has registered for it, and for what is no identifier; ``TypeError`` for what cannot be called,
+        and for what are no conditions; ``SchedulerClosed`` once the block has been entered.
         """
+        if not isinstance(identifier, str) or not identifier:
+            raise ValueError(f"register: expected an identifier that is a non-empty string, got {identifier!r}")
+        if conditions is not None and not isinstance(conditions, Conditions):
+            raise TypeError(f"identifier {identifier!r}: conditions: expected Conditions, got {conditions!r}")
         if not callable(handler):
             raise TypeError(f"identifier {identifier!r}: expected a function that takes the task, got {handler!r}")
         if identifier in self._handlers:
@@ -200,8 +205,9 @@ class BGTaskScheduler:
     async def simulate_launch(self, identifier: str) -> None:
         """For tests: launches a pending request whatever its date and its conditions say; returns when its handler is about to be called.
 
-        Raises ``ValueError`` where none is pending.
+        Raises ``ValueError`` where none is pending, ``SchedulerClosed`` outside of the block.
         """
+        self._check_open()
         kept = self._keeping.get(identifier)
         if kept is None or self._launched(kept) or identifier not in self._handlers:
             raise ValueError(f"request {identifier!r}: expected one that is pending and has a handler, got none")
@@ -220,13 +226,15 @@ class BGTaskScheduler:
         if self._group is not None:
             raise SchedulerClosed("background requests: expected a scheduler that does not run yet, got one that does")
         self._scheduler._check_running()
+        if self._now().utcoffset() is None:
+            raise ValueError(f"background requests: now: expected times with a zone, got {self._now()!r}")
         await self._keeping.load()
         for kept in self._keeping:
             if kept.launches >= self._most_launches:
                 self._scheduler.observers.emit(RequestGivenUp(self._scheduler.clock(), kept.request.identifier, kept.launches))
                 await self._keeping.end(kept)
-        lane = self._scheduler.lanes.setdefault(LANE, self._lane)
-        self._scheduler.dispatcher.set_capacity(LANE, lane.capacity)
+        self._scheduler.lanes[LANE] = self._lane
+        self._scheduler.dispatcher.set_capacity(LANE, self._lane.capacity)
         group = anyio.create_task_group()
         await group.__aenter__()
         self._group, self._entered, self._leaving = group, True, False
@@ -255,6 +263,9 @@ class BGTaskScheduler:
             self._forced.clear()
             self._move()
             group.cancel_scope.cancel()
+            with anyio.CancelScope(shield=True):
+                for identifier in list(self._keeping.owed):
+                    await self._keeping.settle_up(identifier)
             if isinstance(error, Exception):  # the block's own leaves as it came, in no group
                 await group.__aexit__(None, None, None)
             else:
@@ -277,6 +288,10 @@ class BGTaskScheduler:
     def _launched(self, kept: KeptRequest) -> bool:
         launch = self._launches.get(kept.request.identifier)
         return launch is not None and launch[0] is kept
+
+    def _is_left(self) -> bool:
+        """Whether the block is being left, so that nothing is launched any more."""
+        return self._leaving
 
     def _again(self, identifier: str) -> None:
         """Lets a request that waits wait anew, for what it is to wait for now; a launch is left alone."""
@@ -328,6 +343,7 @@ class BGTaskScheduler:
         self._tickets[identifier] = self._scheduler._submit(
             self._job(kept), None, None
         )  # there is room: requests have a bound of their own
+        self._tickets[identifier].steps_left = 1
         return True
 
     async def _serve(self, identifier: str) -> None:
@@ -358,7 +374,7 @@ class BGTaskScheduler:
         while self._keeping.holds(kept):
             async with ticket.turn() as stint:
                 # the wall clock may have been set back since the job's time was reckoned
-                if self._leaving or (identifier not in self._forced and not kept.request.due(self._now())):
+                if self._is_left() or (identifier not in self._forced and not kept.request.due(self._now())):
                     return
                 marked = await self._keeping.mark(kept)
                 if marked is None:
@@ -366,6 +382,10 @@ class BGTaskScheduler:
                         until = self._scheduler.clock() + self._poll
                         self._scheduler.dispatcher.hold(identifier, until, "the store of background requests has failed")
                     continue
+                if self._is_left():  # while it was noted
+                    with anyio.CancelScope(shield=True):
+                        await self._keeping.put_back(marked)
+                    return
                 ended, kept = await self._launch(marked, ticket, stint)
                 stint.used(self._scheduler.clock() - stint.turn.begun, 0 if ended.interrupted else 1)
             if not ended.interrupted:
@@ -377,7 +397,7 @@ class BGTaskScheduler:
             with anyio.move_on_after(self._poll):
                 while kept.request.identifier in self._keeping.owed:
                     await self._moved.wait()
-            await self._keeping.settle_up(kept)
+            await self._keeping.settle_up(kept.request.identifier)
 
     async def _launch(self, kept: KeptRequest, ticket: Ticket[Any], stint: Stint) -> tuple[Ended, KeptRequest]:
         """Calls the handler, and sees to it that it ends in time; gives the request as it is kept then, too."""

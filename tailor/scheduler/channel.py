@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .errors import SchedulerError
-from .link import Kind, packed, packed_error, unpacked
+from .link import Kind, Packed, packed, packed_error, unpacked
 
 if TYPE_CHECKING:
     from .process import WorkerProcess
@@ -27,7 +27,7 @@ class Channel:
         self._answer = answer
         self._lock = threading.Lock()
         self._open = False
-        self._untold: list[bytes] = []
+        self._untold: list[Packed] = []
         self._workers: list[WorkerProcess] = []  # that have worked for it, the last one first
         self._at_work: tuple[WorkerProcess, int] | None = None
         self._refusal: Exception | None = None
@@ -73,13 +73,13 @@ class Channel:
         with self._lock:
             self._open = False
 
-    def _send(self, worker: WorkerProcess, number: int, kind: Kind, body: bytes) -> None:
+    def _send(self, worker: WorkerProcess, number: int, kind: Kind, body: Packed) -> None:
         try:
             worker.link.send(kind, number, body)
         except OSError:  # it has died: whoever waits for its work is told so
             return
 
-    def _reply(self, number: int, body: bytes) -> tuple[Kind, int, bytes]:
+    def _reply(self, number: int, body: bytes) -> tuple[Kind, int, Packed]:
         """What goes back to a worker that asks."""
         try:
             question = unpacked(body)

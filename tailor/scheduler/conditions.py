@@ -25,15 +25,24 @@ class Surroundings:
     battery: float | None = None
     clock: time | None = None
 
+    def __post_init__(self) -> None:
+        if self.clock is not None:
+            _check_local("surroundings: clock", self.clock)
+
 
 @dataclass(frozen=True, slots=True)
 class QuietHours:
-    """From ``begin`` up to ``end``, local time, in which nothing is to run; over midnight where the end is the earlier one."""
+    """From ``begin`` up to ``end``, local time, in which nothing is to run; over midnight where the end is the earlier one.
+
+    Raises ``ValueError`` for what is no time of day, for one with a zone, and where both are the same.
+    """
 
     begin: time
     end: time
 
     def __post_init__(self) -> None:
+        _check_local("quiet hours: begin", self.begin)
+        _check_local("quiet hours: end", self.end)
         if self.begin == self.end:
             raise ValueError(f"quiet hours: expected an end that is not the beginning, got {self.begin} for both")
 
@@ -74,8 +83,13 @@ class Conditions:
     def __post_init__(self) -> None:
         for name, most in (("most_processor_use", 1.0), ("least_battery", 1.0), ("least_free_memory", math.inf)):
             bound = getattr(self, name)
-            if bound is not None and not 0 <= bound <= most:
+            if bound is not None and not (isinstance(bound, int | float) and 0 <= bound <= most):
                 raise ValueError(f"conditions: {name}: expected {'0 to 1' if most == 1 else '0 or more'}, got {bound!r}")
+        for name in ("external_power", "network"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"conditions: {name}: expected True or False, got {getattr(self, name)!r}")
+        if not isinstance(self.quiet_hours, list | tuple) or not all(isinstance(hours, QuietHours) for hours in self.quiet_hours):
+            raise ValueError(f"conditions: quiet_hours: expected a tuple of QuietHours, got {self.quiet_hours!r}")
         object.__setattr__(self, "quiet_hours", tuple(self.quiet_hours))
 
     def with_those_of(self, other: Conditions) -> Conditions:
@@ -109,6 +123,12 @@ class Conditions:
                 got = "a time that cannot be told" if around.clock is None else f"{around.clock:%H:%M}"
                 found.append(Unmet("quiet hours", f"a time outside {hours.begin:%H:%M} to {hours.end:%H:%M}", got))
         return tuple(found)
+
+
+def _check_local(name: str, moment: object) -> None:
+    """Raises for what cannot be compared with a local time of day: a scheduler would only find out in the middle of its decisions."""
+    if not isinstance(moment, time) or moment.tzinfo is not None:
+        raise ValueError(f"{name}: expected a local time of day (datetime.time without a zone), got {moment!r}")
 
 
 def _tighter(choose: Callable[[Bound, Bound], Bound], one: Bound | None, other: Bound | None) -> Bound | None:

@@ -9,8 +9,13 @@ from dataclasses import dataclass
 GAIN = 1 / 8
 SPREAD_GAIN = 1 / 4
 MARGIN = 4.0
+ALIKE = 4
 """Weights of Jacobson, "Congestion avoidance and control", 1988: how fast mean and deviation follow what is measured, and how
-many deviations above the mean a step is still expected to end."""
+many deviations above the mean a step is still expected to end. ``ALIKE``: of so many steps in a row what each was off by evens out."""
+
+
+CHECKPOINT = "checkpoint"
+"""Where a lane is named else: what it takes to write a job's state down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +39,10 @@ class Estimate:
         """The estimate after ``steps`` more of them have taken ``seconds`` together."""
         measured = seconds / steps
         off = measured - self.mean
-        # measured together they weigh as much as one by one; what each was off by evens out in their mean
+        # measured together they weigh as much as one by one; what each was off by evens out in their mean, but for what steps in a
+        # row have in common, because the machine does something else besides
         gain, spread = 1 - (1 - GAIN) ** steps, 1 - (1 - SPREAD_GAIN) ** steps
-        # but what is never below zero is off its mean by twice that at most: many steps may also all be other than the few before
-        single = min(abs(off) * math.sqrt(steps), 2 * max(self.mean, measured))
+        single = abs(off) * math.sqrt(min(steps, ALIKE))
         return Estimate(self.mean + gain * off, self.deviation + spread * (single - self.deviation), self.steps + steps)
 
 

@@ -19,6 +19,7 @@ from .cost import Costs, Estimate
 from .errors import DependencyFailed
 from .job import NO_CONDITIONS, Job
 from .place import place
+from .preempt import in_the_way
 from .queue import Queue
 from .tally import Tally
 from .turn import Blocker, Decisions, Entry, Shortage, Standing, Turn
@@ -28,6 +29,8 @@ REMEMBERED = 10_000
 
 CORES = "cores"
 """What keeps a job whose lane has room, where no core is free."""
+
+ON_BATTERY = "on battery"
 
 WITHOUT_CORES = ("background", "gpu")
 """How the names of lanes begin whose turns leave the processor's cores to others: they wait, for an event or for a device."""
@@ -51,12 +54,10 @@ class Dispatcher:
         costs: Costs | None = None,
         around: Surroundings | None = None,
     ) -> None:
-        for what, number in [*((f"lane {name!r}", size) for name, size in lanes.items()), ("cores", cores)]:
-            if number < 1:
-                raise ValueError(f"dispatcher: {what}: expected at least 1, got {number}")
-        for tag, most in (limits or {}).items():
-            if most < 1:
-                raise ValueError(f"dispatcher: limit of tag {tag!r}: expected at least 1, got {most}")
+        most = {f"lane {name!r}": size for name, size in lanes.items()} | {"cores": cores}
+        for what, number in (most | {f"limit of tag {tag!r}": size for tag, size in (limits or {}).items()}).items():
+            if not isinstance(number, int) or number < 1:
+                raise ValueError(f"dispatcher: {what}: expected a whole number of at least 1, got {number!r}")
         self.costs = costs if costs is not None else Costs()
         self.cores = self.free_cores = cores
         self.capacity = dict(lanes)
@@ -77,6 +78,7 @@ class Dispatcher:
         self._stranded: list[str] = []
         self._pressed: list[Turn] = []
         self._placed: str | None = None  # the lane for the job that was looked at last, where nothing keeps it
+        self._lacking: set[Blocker] = set()  # what kept jobs in the present decision that lack a place
         self._short: dict[str, set[Blocker]] = {}  # of each lane, and of the cores, what keeps the jobs that lack them
 
     def __len__(self) -> int:
@@ -188,6 +190,7 @@ class Dispatcher:
         self.rest(identifier, now)
         entry.job = replace(entry.job, budget=budget, deadline=min(entry.deadline, budget.deadline))
         entry.spent = NOTHING_SPENT
+        entry.short = None
         if asks:
             self.ask(identifier, now)
 
@@ -228,7 +231,7 @@ class Dispatcher:
                 self.queue.lift(("tag", tag))
         self._lift(turn.lane)
         if self.around.external_power is False and 0 < (duty := job.budget.energy.duty) < 1:
-            self.hold(identifier, now + seconds * (1 / duty - 1), f"on battery it may work {duty:.0%} of the time")
+            self.hold(identifier, now + seconds * (1 / duty - 1), f"{ON_BATTERY} it may work {duty:.0%} of the time")
 
     def finish(self, identifier: str, ok: bool, now: float) -> list[str]:
         """Forgets a job that has no turn, but for its outcome; gives the jobs that can never begin because of it."""
@@ -262,6 +265,10 @@ class Dispatcher:
             return
         self.around = around
         self.queue.lift_all()
+        for entry in self if around.external_power is not False else ():
+            if entry.held_for.startswith(ON_BATTERY):  # there is nothing to spare any more
+                entry.held_until, entry.held_for = -math.inf, ""
+                self._at(-math.inf, entry.job.identifier)
         for turn in self.turns.values():
             job = self._entries[turn.identifier].job
             unmet = job.conditions.unmet(around)
@@ -283,6 +290,7 @@ class Dispatcher:
             entry = self._entries.get(identifier)
             if entry is not None and entry.standing in (Standing.HELD, Standing.WAITING):
                 self._look_again(entry, now)
+        self._lacking.clear()
         turns: list[Turn] = []
         while len(self.queue) and any(map(self.has_room, self.capacity)):
             taken = self.queue.take(self._keeps)
@@ -330,7 +338,8 @@ class Dispatcher:
     def _keeps(self, job: Job) -> Blocker | None:
         """The same for the queue; a job that has come this far asks others for their places."""
         blocker = self._blocker(job)
-        if blocker is not None and blocker[0] in ("lanes", CORES):
+        if blocker is not None and blocker[0] in ("lanes", CORES) and blocker not in self._lacking:
+            self._lacking.add(blocker)  # those that come later in the same decision are less urgent
             for lacked in (*job.lanes, CORES) if blocker[0] == CORES else job.lanes:
                 self._short.setdefault(lacked, set()).add(blocker)
             self._press_for(job)
@@ -353,9 +362,7 @@ class Dispatcher:
         self._placed = place(lanes, self.has_room, lambda lane: self.estimate(job, lane))
         if self._placed is not None:
             return None
-        if self.free_cores < 1 and any(self.needs_cores(lane) and self.busy[lane] < self.capacity[lane] for lane in lanes):
-            return (CORES, job.lanes)
-        return ("lanes", job.lanes)
+        return (CORES if self._lacks_a_core(lanes) else "lanes", job.lanes)
 
     def _begin(self, entry: Entry, now: float) -> Turn | None:
         """A turn for a job that the queue gave; ``None`` where its budget has no room for a step."""
@@ -407,21 +414,12 @@ class Dispatcher:
                 self.free_cores -= more
 
     def _press_for(self, job: Job) -> None:
-        """Asks for a place for a job that finds none: of turns with more than one core while one is wanted, else of the least
-        urgent turn that is less urgent than the job."""
-        lanes = [turn for turn in self.turns.values() if turn.lane in job.lanes]
-        crowded = self.free_cores < 1 and any(self.needs_cores(lane) and self.busy[lane] < self.capacity[lane] for lane in self._lanes(job))
-        if crowded:
-            lanes = [turn for turn in self.turns.values() if self.needs_cores(turn.lane)]
-        if any(turn.yields for turn in lanes):
-            return
-        broad = max(lanes, key=lambda turn: turn.threads, default=None) if crowded else None
-        if broad is not None and broad.threads > 1:
-            self._press(broad, f"job {job.identifier!r} needs a core")
-            return
-        least = min(lanes, key=lambda turn: self._entries[turn.identifier].job.priority, default=None)
-        if least is not None and self._entries[least.identifier].job.priority < job.priority:
-            self._press(least, f"job {job.identifier!r} is more urgent")
+        """Asks for a place for a job that finds none."""
+        cores = self._lacks_a_core(self._lanes(job))
+        turns = [turn for turn in self.turns.values() if (self.needs_cores(turn.lane) if cores else turn.lane in job.lanes)]
+        found = in_the_way(job, turns, lambda turn: self._entries[turn.identifier].job.priority, cores=cores)
+        if found is not None:
+            self._press(*found)
 
     def _press(self, turn: Turn, why: str) -> None:
         if not turn.yields:
@@ -465,6 +463,10 @@ class Dispatcher:
         """Whether a turn could begin on the lane: it has a worker free, and a core where it needs one."""
         return self.busy[lane] < self.capacity[lane] and (self.free_cores > 0 or not self.needs_cores(lane))
 
+    def _lacks_a_core(self, lanes: tuple[str, ...]) -> bool:
+        """Whether a core is all that a turn on one of the lanes lacks."""
+        return self.free_cores < 1 and any(self.needs_cores(lane) and self.busy[lane] < self.capacity[lane] for lane in lanes)
+
     def _lanes(self, job: Job) -> tuple[str, ...]:
         """Those of a job's lanes that there are."""
         if len(job.lanes) == 1:
@@ -479,7 +481,8 @@ class Dispatcher:
     def _kind(self, job: Job) -> Hashable:
         """What ``_blocker`` looks at: the same for jobs that the same things keep."""
         tags = job.tags and job.tags.intersection(self.limits)  # hashable, as & with keys is not
-        return tags, job.lanes, job.conditions, job.budget.energy, job.model if len(job.lanes) > 1 else ""
+        model = job.model if len(job.lanes) > 1 and self.costs.knows(job.model) else ""
+        return tags, job.lanes, job.conditions, job.budget.energy, model
 
     def _stand(self, entry: Entry, standing: Standing, now: float) -> None:
         if self.watch is not None:

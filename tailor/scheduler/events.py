@@ -94,7 +94,7 @@ class JobResumed(JobEvent):
     lane: str
 
     def __str__(self) -> str:
-        return f"job {self.identifier!r} went on on {self.lane}"
+        return f"job {self.identifier!r} resumed on {self.lane}"
 
 
 @dataclass(frozen=True, slots=True)

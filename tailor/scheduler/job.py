@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Protocol, TypeAlias
 
 from .budget import Budget
 from .conditions import Conditions
@@ -61,15 +62,47 @@ class Job:
         if type(self.priority) is not Priority:  # a number will do
             object.__setattr__(self, "priority", _priority(self.identifier, self.priority))
         for name, seconds in (("deadline", self.deadline), ("not_before", self.not_before)):
-            if math.isnan(seconds):
-                raise ValueError(f"job {self.identifier!r}: {name}: expected seconds on the scheduler's clock, got nan")
+            if not isinstance(seconds, (int, float)) or math.isnan(seconds):
+                raise ValueError(f"job {self.identifier!r}: {name}: expected seconds on the scheduler's clock, got {seconds!r}")
         for name, given in (("tags", self.tags), ("after", self.after), ("lanes", self.lanes)):
             if given is not NO_NAMES and given is not CPU:
                 object.__setattr__(self, name, _names(self.identifier, name, given))
+        for name, field, kind in (("conditions", self.conditions, Conditions), ("budget", self.budget, Budget)):
+            if not isinstance(field, kind):
+                raise ValueError(f"job {self.identifier!r}: {name}: expected {kind.__name__}, got {field!r}")
+        for name, field in (("share", self.share), ("model", self.model)):
+            if not isinstance(field, str):
+                raise ValueError(f"job {self.identifier!r}: {name}: expected a string, got {field!r}")
         if not self.lanes:
             raise ValueError(f"job {self.identifier!r}: lanes: expected at least one kind of lane, got none")
         if self.identifier in self.after:
             raise ValueError(f"job {self.identifier!r}: after: expected other jobs, got the job itself")
+
+
+class _Task(Protocol):
+    @property
+    def task_identifier(self) -> str:
+        """The identifier of its job."""
+        ...
+
+
+class _Ticket(Protocol):
+    @property
+    def identifier(self) -> str:
+        """The identifier of its job."""
+        ...
+
+
+Named: TypeAlias = str | _Task | _Ticket
+"""What leads to a job: its identifier, or a task, a ticket or a job that has one."""
+
+
+def name_of(job: Named) -> str:
+    """The identifier of a job. Raises ``ValueError`` for what has none."""
+    name = job if isinstance(job, str) else getattr(job, "task_identifier", getattr(job, "identifier", None))
+    if not isinstance(name, str):
+        raise ValueError(f"expected a job's identifier, or what has one (a task, a ticket), got {job!r}")
+    return name
 
 
 def _priority(identifier: str, given: int) -> Priority:
@@ -82,7 +115,7 @@ def _priority(identifier: str, given: int) -> Priority:
 
 def _names(identifier: str, field: str, given: Iterable[str]) -> frozenset[str] | tuple[str, ...]:
     """``given`` as its field keeps it; a string by itself would be taken for its letters."""
-    names = given if isinstance(given, str) else tuple(given)
-    if isinstance(names, str) or not all(isinstance(name, str) and name for name in names):
+    names = tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else None
+    if names is None or not all(isinstance(name, str) and name for name in names):
         raise ValueError(f"job {identifier!r}: {field}: expected non-empty strings, got {given!r}")
     return names if field == "lanes" else frozenset(names) or NO_NAMES

@@ -42,7 +42,10 @@ class Keeping:
         return self._kept.get(kept.request.identifier) is kept
 
     async def load(self) -> None:
-        """Takes up what the store keeps."""
+        """Takes up what the store keeps, less what ended in an earlier use."""
+        for identifier in list(self.owed):
+            await self._store.remove(identifier)
+            self.owed.discard(identifier)
         self._kept = {kept.request.identifier: kept for kept in await self._store.load()}
         self._next = 1 + max((kept.number for kept in self._kept.values()), default=0)
 
@@ -78,18 +81,19 @@ class Keeping:
     async def mark(self, kept: KeptRequest) -> KeptRequest | None:
         """Notes that a launch begins, so that this can be seen after the process has died; ``None`` where it cannot be noted."""
         async with self._changing:
-            marked = replace(kept, launches=kept.launches + 1)
-            if not self.holds(kept) or not await self._tried(marked, self._store.save(marked)):
+            identifier, marked = kept.request.identifier, replace(kept, launches=kept.launches + 1)
+            if not self.holds(kept) or not await self._tried(identifier, self._store.save(marked)):
                 return None
-            self._kept[kept.request.identifier] = marked
+            self._kept[identifier] = marked
             return marked
 
     async def put_back(self, kept: KeptRequest) -> KeptRequest:
         """Lets a request wait again whose launch was interrupted, unless another one is in its place."""
         async with self._changing:
             if self.holds(kept):
-                kept = self._kept[kept.request.identifier] = replace(kept, launches=0)
-                await self._tried(kept, self._store.save(kept))
+                identifier = kept.request.identifier
+                kept = self._kept[identifier] = replace(kept, launches=0)
+                await self._tried(identifier, self._store.save(kept))
             return kept
 
     async def end(self, kept: KeptRequest) -> None:
@@ -98,22 +102,21 @@ class Keeping:
             if self.holds(kept):
                 identifier = kept.request.identifier
                 del self._kept[identifier]
-                if not await self._tried(kept, self._store.remove(identifier)):
+                if not await self._tried(identifier, self._store.remove(identifier)):
                     self.owed.add(identifier)
 
-    async def settle_up(self, kept: KeptRequest) -> None:
+    async def settle_up(self, identifier: str) -> None:
         """Tells the store again of a request that has ended, where that is still owed."""
         async with self._changing:
-            identifier = kept.request.identifier
-            if identifier in self.owed and await self._tried(kept, self._store.remove(identifier)):
+            if identifier in self.owed and await self._tried(identifier, self._store.remove(identifier)):
                 self.owed.discard(identifier)
 
-    async def _tried(self, kept: KeptRequest, change: Awaitable[None]) -> bool:
+    async def _tried(self, identifier: str, change: Awaitable[None]) -> bool:
         """Whether the store could be changed; if not, that is told."""
         try:
             await _whole(change)
         except RequestStoreError as error:
-            self._failed(kept.request.identifier, error)
+            self._failed(identifier, error)
             return False
         return True
 

@@ -36,8 +36,8 @@ class ThreadLane:
     """A lane of worker threads in this process; it belongs to the event loop that it is first used in."""
 
     def __init__(self, workers: int = 1) -> None:
-        if workers < 1:
-            raise ValueError(f"lane: expected at least one worker, got {workers}")
+        if not isinstance(workers, int) or workers < 1:
+            raise ValueError(f"lane: expected at least one worker, got {workers!r}")
         self._limiter = anyio.CapacityLimiter(workers)
 
     def __repr__(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -43,7 +44,8 @@ class BGTask:
 
     ``expiration_handler``: set it to a plain or async function without arguments; it is called shortly before the time is up, or when
     what the request needs no longer holds, and should bring the work to a stop. Without one the task is then ended at once.
-    ``set_task_completed`` must be called, by the handler or by what it has started; until then the launch goes on.
+    ``set_task_completed`` must be called, by the handler or by what it has started, in the event loop's thread; until then the
+    launch goes on.
     ``expires``, ``deadline``: seconds on the scheduler's clock: when the expiration handler is called at the latest, and when all is over.
     """
 
@@ -55,7 +57,7 @@ class BGTask:
         self._notice = notice
         self._success: bool | None = None
         self._expiry: Expiry | None = None
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
         self._hurried = False
         self._running = 0
         self._forgotten = False
@@ -104,6 +106,10 @@ class BGTask:
                 await given
         except Exception as error:  # a handler is the application's: whatever it raises is told, and other requests go on
             self._error = self._error or error
+        except anyio.get_cancelled_exc_class() as error:
+            if anyio.current_effective_deadline() == -math.inf:
+                raise
+            self._error = self._error or error  # not the launch was cancelled, but an asyncio task that the handler waited for
         finally:
             self._running -= 1
             self._move()

@@ -12,9 +12,11 @@ from enum import IntEnum
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
 from traceback import format_exception_only
-from typing import Any
+from typing import Any, TypeAlias
 
 from .errors import SchedulerError
+
+Packed: TypeAlias = bytes | memoryview
 
 PROTOCOL = 5
 HEAD = struct.Struct("<Bq")
@@ -40,7 +42,7 @@ class Link:
         self._connection = connection
         self._sending = threading.Lock()
 
-    def send(self, kind: Kind, number: int, body: bytes = b"") -> None:
+    def send(self, kind: Kind, number: int, body: Packed) -> None:
         """Sends a message about the piece of work ``number``."""
         with self._sending:
             self._connection.send_bytes(HEAD.pack(kind, number))
@@ -56,17 +58,17 @@ class Link:
         self._connection.close()
 
 
-def packed(what: object) -> bytes:
+def packed(what: object) -> Packed:
     """``what`` as bytes; raises whatever an object raises that cannot be packed."""
-    return bytes(ForkingPickler.dumps(what, PROTOCOL))
+    return ForkingPickler.dumps(what, PROTOCOL)
 
 
-def unpacked(body: bytes) -> Any:
+def unpacked(body: Packed) -> Any:
     """What was packed; raises whatever comes of it where its modules are not here."""
     return ForkingPickler.loads(body)
 
 
-def packed_error(error: BaseException, *about: object) -> bytes:
+def packed_error(error: BaseException, *about: object) -> Packed:
     """An error with what else there is about it; one that cannot be sent, or does not come out as it was, goes as its text."""
     try:
         body = packed((error, *about))

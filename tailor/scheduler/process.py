@@ -11,7 +11,7 @@ from typing import Any
 
 from .channel import Channel
 from .errors import LaneLost, SchedulerError
-from .link import Kind, Link, unpacked
+from .link import Kind, Link, Packed, unpacked
 from .processors import processors
 
 BLAS_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -36,7 +36,7 @@ class WorkerProcess:
         finally:
             there.close()
 
-    def work(self, body: bytes, channel: Channel) -> Any:
+    def work(self, body: Packed, channel: Channel) -> Any:
         """Lets it do one piece of work, and answers its questions meanwhile; what comes of it."""
         self.lost = True  # until it has said how that ended
         try:
@@ -54,7 +54,7 @@ class WorkerProcess:
         failure.add_note(f"in worker process {self.process.pid}:\n{told}")
         raise failure from channel._refusal if refused else None
 
-    def _exchanged(self, body: bytes, channel: Channel) -> tuple[Kind, bytes]:
+    def _exchanged(self, body: Packed, channel: Channel) -> tuple[Kind, Packed]:
         self._number += 1
         self.link.send(Kind.WORK, self._number, body)
         channel._sent(self, self._number)

@@ -38,8 +38,8 @@ class ProcessLane:
     """
 
     def __init__(self, workers: int = 1) -> None:
-        if workers < 1:
-            raise ValueError(f"lane: expected at least one worker, got {workers}")
+        if not isinstance(workers, int) or workers < 1:
+            raise ValueError(f"lane: expected at least one worker, got {workers!r}")
         self._limiter = anyio.CapacityLimiter(workers)
         self._changed = threading.Condition()
         self._idle: list[WorkerProcess] = []
@@ -65,6 +65,11 @@ class ProcessLane:
         """The ids of the worker processes that there are; those at work come first."""
         with self._changed:
             return [worker.process.pid for worker in (*self._at_work, *self._idle)]
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether there is a worker that has started and has nothing to do."""
+        return bool(self._idle)
 
     async def run(self, work: Callable[[], Result], channel: Channel | None = None) -> Result:
         """What ``work`` returns, computed in another process.

@@ -47,16 +47,21 @@ class _Ranking(Generic[Ranked]):
             self._counts[thing] = self._serial
             heappush(self._heap, (rank, self._serial, thing))
 
-    def first(self) -> Ranked | None:
-        """The thing of the lowest rank; ``None`` where there is none."""
+    @property
+    def top(self) -> Ranked:
+        """What ``first`` gave last."""
+        return self._heap[0][2]
+
+    def first(self) -> tuple[Rank, int, Ranked] | None:
+        """The thing of the lowest rank, behind its rank; ``None`` where there is none."""
         while self._heap:
-            before, serial, thing = self._heap[0]
+            entry = before, serial, thing = self._heap[0]
             if self._counts.get(thing) != serial:
                 heappop(self._heap)
                 continue
             rank = self._rank(thing)
             if rank == before:
-                return thing
+                return entry
             if rank is None:
                 heappop(self._heap)
                 del self._counts[thing]
@@ -101,12 +106,13 @@ class Queue:
     def __init__(self, weights: Mapping[str, float] | None = None, kind: Callable[[Job], Hashable] = kind) -> None:
         self._weights = dict(weights or {})
         for share, weight in self._weights.items():
-            if not (weight > 0 and math.isfinite(weight)):
+            if not (isinstance(weight, int | float) and weight > 0 and math.isfinite(weight)):
                 raise ValueError(f"queue: weight of share {share!r}: expected a number above 0, got {weight!r}")
         self._kind = kind
         self._kinds: dict[Hashable, _Kind] = {}
         self._waiting: dict[str, tuple[Order, _Line]] = {}
         self._shares: dict[str, int] = {}  # how many wait
+        self._contested = False  # whether jobs of several shares have met since nobody waited: else what one has had is no matter
         self._only: tuple[Job, int] | None = None  # a job that waits alone, and is nowhere else: it needs no order
         self._parked: dict[Hashable, dict[_Kind, None]] = {}
         self._used: dict[str, float] = {}
@@ -168,6 +174,7 @@ class Queue:
 
     def _enter(self, job: Job, number: int) -> None:
         self._shares[job.share] = self._shares.get(job.share, 0) + 1
+        self._contested = len(self._shares) > 1 or (self._contested and bool(self._waiting))
         key = self._kind(job)
         kind = self._kinds.get(key)
         if kind is None:
@@ -183,7 +190,7 @@ class Queue:
         self._waiting[job.identifier] = order, line
         if line.jobs[0][0] is order:
             kind.ranking.put(line)
-            if kind.ranking.first() is line:
+            if kind.ranking.first() is not None and kind.ranking.top is line:
                 self._ranking.put(kind)
 
     def remove(self, identifier: str) -> bool:
@@ -279,12 +286,11 @@ class Queue:
         return found[1].kind.parked if found is not None else None
 
     def _first(self) -> _Line | None:
-        kind = self._ranking.first()
-        return kind.ranking.first() if kind is not None else None
+        return self._ranking.top.ranking.top if self._ranking.first() is not None else None
 
     def _rank_of_kind(self, kind: _Kind) -> Rank | None:
-        line = kind.ranking.first() if kind.parked is None else None
-        return self._rank(line) if line is not None else None
+        first = kind.ranking.first() if kind.parked is None else None
+        return first[0] if first is not None else None
 
     def _rank(self, line: _Line) -> Rank | None:
         """The rank of the line's first job. Drops those that were removed from its front, and lines and kinds where none is left."""
@@ -292,7 +298,7 @@ class Queue:
         while jobs and not self._is_of(*jobs[0]):
             heappop(jobs)
         if jobs:
-            return -line.priority, self._used[line.share], jobs[0][0]
+            return -line.priority, self._used[line.share] if self._contested else 0.0, jobs[0][0]
         kind, where = line.kind, (line.priority, line.share)
         if kind.lines.get(where) is line:
             del kind.lines[where]

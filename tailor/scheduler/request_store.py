@@ -108,7 +108,7 @@ class SQLiteRequestStore:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, patience: float = PATIENCE) -> None:
-        self._path = os.fspath(path)
+        self._path = os.path.abspath(path)  # SQLite has names of its own for what is no file, such as ":memory:"
         self._patience = patience
         self._connection: sqlite3.Connection | None = None
         self._lock = threading.Lock()

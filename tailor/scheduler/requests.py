@@ -47,7 +47,7 @@ class BGTaskSchedulerError(SchedulerError):
 class BGTaskRequest:
     """Asks for one launch of the handler registered for ``identifier``, not before ``earliest_begin_date`` (``None``: any time).
 
-    Raises ``ValueError`` for an empty identifier and for a date without a time zone.
+    Raises ``ValueError`` for an empty identifier, for a date without a time zone, and for what is none of these.
     """
 
     identifier: str
@@ -57,8 +57,8 @@ class BGTaskRequest:
         if not isinstance(self.identifier, str) or not self.identifier:
             raise ValueError(f"request: expected an identifier that is a non-empty string, got {self.identifier!r}")
         begin = self.earliest_begin_date
-        if begin is not None and begin.utcoffset() is None:
-            raise ValueError(f"request {self.identifier!r}: earliest_begin_date: expected a time with a zone, got {begin}")
+        if begin is not None and (not isinstance(begin, datetime) or begin.utcoffset() is None):
+            raise ValueError(f"request {self.identifier!r}: earliest_begin_date: expected a datetime with a zone, got {begin!r}")
 
     @property
     def conditions(self) -> Conditions:
@@ -81,6 +81,12 @@ class BGProcessingTaskRequest(BGTaskRequest):
 
     requires_external_power: bool = False
     requires_network_connectivity: bool = False
+
+    def __post_init__(self) -> None:
+        BGTaskRequest.__post_init__(self)  # a class with slots is made anew: super() would look for the one that it was made of
+        for name in ("requires_external_power", "requires_network_connectivity"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"request {self.identifier!r}: {name}: expected True or False, got {getattr(self, name)!r}")
 
     @property
     def conditions(self) -> Conditions:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .errors import LaneLost
@@ -27,11 +28,14 @@ class Retry:
     most: float = 60.0
 
     def __post_init__(self) -> None:
-        if self.attempts < 1:
-            raise ValueError(f"retry: attempts: expected at least 1, got {self.attempts!r}")
+        if not isinstance(self.attempts, int) or self.attempts < 1:
+            raise ValueError(f"retry: attempts: expected a whole number of at least 1, got {self.attempts!r}")
         for name, least in (("first", 0.0), ("factor", 1.0), ("most", 0.0)):
-            if not least <= getattr(self, name) < math.inf:
-                raise ValueError(f"retry: {name}: expected a number of at least {least:g}, got {getattr(self, name)!r}")
+            seconds = getattr(self, name)
+            if not isinstance(seconds, (int, float)) or not least <= seconds < math.inf:
+                raise ValueError(f"retry: {name}: expected a number of at least {least:g}, got {seconds!r}")
+        if not isinstance(self.on, Iterable) or not all(isinstance(kind, type) and issubclass(kind, Exception) for kind in self.on):
+            raise ValueError(f"retry: on: expected a tuple of exceptions, got {self.on!r}")
         object.__setattr__(self, "on", tuple(self.on))
 
     def after(self, error: BaseException, attempts: int) -> float | None:

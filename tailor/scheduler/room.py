@@ -15,8 +15,8 @@ class Room:
     """
 
     def __init__(self, most: int | None, waiting: Callable[[], int]) -> None:
-        if most is not None and most < 1:
-            raise ValueError(f"scheduler: most_waiting: expected at least 1, got {most!r}")
+        if most is not None and (not isinstance(most, int) or most < 1):
+            raise ValueError(f"scheduler: most_waiting: expected a whole number of at least 1, got {most!r}")
         self.most = most
         self._waiting = waiting
         self._places: deque[anyio.Event] = deque()

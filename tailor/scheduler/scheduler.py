@@ -13,18 +13,18 @@ from anyio.abc import TaskGroup
 
 from .budget import Budget
 from .conditions import Surroundings
-from .cost import Costs
+from .cost import CHECKPOINT, Costs
 from .dispatch import Dispatcher
 from .errors import BudgetExhausted, DependencyFailed, JobCancelled, LaneLost, SchedulerClosed, SchedulerError, SchedulerFull
 from .forecast import Forecast, forecast
-from .job import Job
+from .job import Job, Named, name_of
 from .lane import Lane, ThreadLane
 from .processors import processors
 from .reporter import Reporter
 from .retry import LOST_LANE, Retry
 from .room import Room
 from .runner import Runner
-from .sensors import Sensors
+from .sensors import Sensors, keep_reading, reading
 from .simulate import Player, copied
 from .statistics import Statistics, statistics
 from .stream import MOST_EVENTS, EventStream, Observers
@@ -35,9 +35,6 @@ from .turn import Standing, Turn
 from .why import Why, why
 
 Result = TypeVar("Result")
-
-SENSE_SECONDS = 30.0
-"""How often the machine is looked at."""
 
 
 class Scheduler:
@@ -109,7 +106,7 @@ class Scheduler:
         if self._group is not None:
             raise SchedulerClosed("scheduler: expected one that does not run yet, got one that does")
         if self._sensors is not None:
-            self.dispatcher.surroundings(await _reading(self._sensors))
+            self.dispatcher.surroundings(await reading(self._sensors))
         group = anyio.create_task_group()
         await group.__aenter__()
         self._group = group
@@ -117,7 +114,7 @@ class Scheduler:
         self._timekeeper = anyio.CancelScope(shield=True)  # until the block is left, whatever happens around it
         group.start_soon(self._keep_time, self._timekeeper)
         if self._sensors is not None:
-            group.start_soon(self._keep_sensing, self._sensors)
+            group.start_soon(keep_reading, self._sensors, self.set_surroundings)
         return self
 
     async def __aexit__(
@@ -181,9 +178,10 @@ class Scheduler:
                     self._end(ticket, ticket._failure, now)
                     self._settle(now)
                 else:
-                    self.dispatcher.hold(ticket.identifier, now + delay)
+                    self.dispatcher.hold(ticket.identifier, now + delay, f"attempt {ticket.attempts + ticket.losses} failed")
         except BaseException as error:
             self._finish(ticket, error)
+            self._settle(self.clock())
             raise
         return ticket._outcome()
 
@@ -207,13 +205,13 @@ class Scheduler:
         """``async with scheduler.events() as events: async for event in events``: what happens from then on, as ``EventStream`` says."""
         return self.observers.stream(most)
 
-    def why(self, identifier: str) -> Why:
+    def why(self, job: Named) -> Why:
         """Why a job is where it is, as data and (``str``) in words. Raises ``ValueError`` where it is not known."""
-        return why(self.dispatcher, identifier, self.clock())
+        return why(self.dispatcher, name_of(job), self.clock())
 
-    def forecast(self, identifier: str) -> Forecast:
+    def forecast(self, job: Named) -> Forecast:
         """When a job will begin and end, as far as can be told. Raises ``ValueError`` where it is not known."""
-        return forecast(self.dispatcher, identifier, self.clock())
+        return forecast(self.dispatcher, name_of(job), self.clock())
 
     def simulate(self, trace: Trace) -> Simulation:
         """What would come of ``trace`` on top of all that is here now, which stays as it is."""
@@ -286,7 +284,7 @@ class Scheduler:
     def _end_turn(self, ticket: Ticket[Any], stint: Stint) -> float:
         """Takes a turn back; the time now."""
         turn, now = stint.turn, self.clock()
-        seconds = now - turn.begun if stint._seconds is None else stint._seconds
+        seconds = max(0.0, now - turn.begun) if stint._seconds is None else stint._seconds
         ticket._stint = None
         self.dispatcher.end_turn(ticket.identifier, seconds, stint._steps, now, stint._learned)
         self._report.turn_ends(turn, seconds, stint._steps)
@@ -353,7 +351,7 @@ class Scheduler:
         return delay
 
     def _checkpointed(self, ticket: Ticket[Any], seconds: float, where: str) -> None:
-        self.costs.learn(ticket.job.model, "checkpoint", seconds, 1)
+        self.costs.learn(ticket.job.model, CHECKPOINT, seconds, 1)
         self._report.checkpointed(ticket.identifier, where)
 
     def _lost(self, lane: str, error: LaneLost, ticket: Ticket[Any]) -> None:
@@ -470,12 +468,6 @@ class Scheduler:
         with anyio.move_on_after(max(0.0, self._alarm - self.clock())):
             await self._wake.wait()
 
-    async def _keep_sensing(self, sensors: Sensors) -> None:
-        """Looks at the machine again and again."""
-        while True:
-            await anyio.sleep(SENSE_SECONDS)
-            self.set_surroundings(await _reading(sensors))
-
     def _await(self, ticket: Ticket[Any]) -> None:
         """Lets those who leave the scheduler wait for a job, which is plain work that nobody tells of cores."""
         ticket.awaited = ticket._entry.narrow = True
@@ -492,7 +484,3 @@ class Scheduler:
         while self._at_work:
             self._idle = anyio.Event()
             await self._idle.wait()
-
-
-async def _reading(sensors: Sensors) -> Surroundings:
-    return await anyio.to_thread.run_sync(sensors.read) if sensors.blocking else sensors.read()

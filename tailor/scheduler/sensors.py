@@ -9,9 +9,15 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
+import anyio
+from anyio import to_thread
+
 from .conditions import Surroundings
 
 Told = TypeVar("Told")
+
+SENSE_SECONDS = 30.0
+"""How often the machine is looked at."""
 
 SHORTEST = 0.1
 """Seconds between two readings of the processors' use: systems count it in hundredths of a second."""
@@ -28,6 +34,18 @@ class Sensors(Protocol):
     def read(self) -> Surroundings:
         """The machine as it is now; ``None`` for what cannot be told. Raises nothing."""
         ...
+
+
+async def reading(sensors: Sensors) -> Surroundings:
+    """The machine as it is now."""
+    return await to_thread.run_sync(sensors.read) if sensors.blocking else sensors.read()
+
+
+async def keep_reading(sensors: Sensors, tell: Callable[[Surroundings], None]) -> None:
+    """Tells of the machine again and again."""
+    while True:
+        await anyio.sleep(SENSE_SECONDS)
+        tell(await reading(sensors))
 
 
 class PsutilSensors:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 import anyio
 import anyio.lowlevel
 
-from .budget import Budget
-from .cost import Costs
+from .budget import Allowance, Budget
+from .cost import CHECKPOINT, Costs, Estimate
 from .errors import JobCancelled, LaneLost, SchedulerClosed, SchedulerError, TurnWithdrawn
 from .job import Job
 from .lane import Lane
@@ -115,6 +115,16 @@ class Ticket(Generic[Result]):
         """What the scheduler has learned of the cost of steps."""
         return self._scheduler.costs
 
+    @property
+    def checkpoint_cost(self) -> Estimate | None:
+        """What it takes to write the job's state down; ``None`` where that was not done yet."""
+        return self._scheduler.costs.of(self.job.model, CHECKPOINT)
+
+    @property
+    def left(self) -> Allowance:
+        """What is left of the job's budget now."""
+        return self._entry.job.budget.left(self._entry.spent, self._scheduler.clock())
+
     def checkpointed(self, seconds: float, where: str = "") -> None:
         """Says that the job's state was written down, in ``seconds``: so long has to be left of a budget for it."""
         self._scheduler._checkpointed(self, seconds, where)
@@ -126,10 +136,10 @@ class Ticket(Generic[Result]):
             self._refusal = TurnWithdrawn(f"job {self.identifier!r}: the turn is no longer wanted")
             self._tell()
 
-    def hold(self, seconds: float) -> None:
-        """Gives the job, which rests, no turn for so long."""
+    def hold(self, seconds: float, why: str = "") -> None:
+        """Gives the job, which rests, no turn for so long; ``why``, in words."""
         if not self.finished:
-            self._scheduler.dispatcher.hold(self.identifier, self._scheduler.clock() + seconds)
+            self._scheduler.dispatcher.hold(self.identifier, self._scheduler.clock() + seconds, why)
 
     def exclude(self, lane: str) -> bool:
         """Lets the job, which rests, use a lane no more; whether there is another one for it, or else it keeps the lane."""

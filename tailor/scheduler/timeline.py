@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from .dispatch import Dispatcher
+from .reasons import spoken
 from .requests import LANE
 from .statistics import Statistics
-from .why import Why, spoken, why
+from .why import Why, why
 
 MOST_LINES = 40
 """How many jobs ``str`` tells of."""

@@ -16,7 +16,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from .errors import SchedulerError
-from .link import Kind, Link, packed, packed_error, unpacked
+from .link import Kind, Link, Packed, packed, packed_error, unpacked
 
 MOST_CHANNELS = 32
 """Of how many channels a worker keeps what their work has left; that of the one used longest ago goes first."""
@@ -118,13 +118,12 @@ class Caller:
             if kind is Kind.FORGET:
                 self._drop(body.decode())
                 continue
-            kind, body = self._worked(body)
             try:
-                self._link.send(kind, number, body)
+                self._link.send(*self._worked(number, body))
             except OSError:  # nobody waits for it any more
                 return
 
-    def _worked(self, body: bytes) -> tuple[Kind, bytes]:
+    def _worked(self, number: int, body: bytes) -> tuple[Kind, int, Packed]:
         """Does one piece of work; what is to be sent back."""
         self._refused = None
         try:
@@ -140,18 +139,18 @@ class Caller:
                 self._drop(next(iter(self._kept)))
             result = work()
             try:
-                return Kind.RESULT, packed(result)
+                return Kind.RESULT, number, packed(result)
             except Exception as error:
                 raise SchedulerError(
                     f"process lane: expected a result that can be sent to another process, got {type(result).__name__}: {error}"
                 ) from error
         except BaseException as error:  # as in a thread: whatever it is, it belongs to who has sent the work
-            return Kind.FAILURE, self._failure(error)
+            return Kind.FAILURE, number, self._failure(error)
         finally:
             if not self._key:
                 self._drop("")
 
-    def _failure(self, error: BaseException) -> bytes:
+    def _failure(self, error: BaseException) -> Packed:
         """An error, its traceback as text, and whether it came of an answer."""
         told = "".join(traceback.format_exception(error))
         refused = any(part is self._refused for part in _chain(error))

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from threadpoolctl import ThreadpoolController
 
-from tailor.runtime.network import Team, one_blas_thread
+from tailor.runtime.network import Team, allowed, at_most, granted, one_blas_thread, team
 from tailor.runtime.network.team import pieces
 
 
@@ -83,6 +83,24 @@ def test_blas_is_held_to_one_thread_only_while_somebody_works() -> None:
         with pytest.raises(KeyError), one_blas_thread():
             raise KeyError
         assert blas_threads() == before
+
+
+def test_threads_that_were_granted_are_allowed_whatever_blas_was_told_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(team, "processors", lambda: 8)
+    monkeypatch.delenv(team.THREADS, raising=False)
+    with ThreadpoolController().limit(limits=1, user_api="blas"):
+        before = blas_threads()
+        assert allowed() == 1
+        with granted(2):
+            assert (allowed(), set(blas_threads())) == (2, {2})
+            with one_blas_thread():
+                assert (allowed(), set(blas_threads())) == (2, {1})
+            with at_most(1):
+                assert Team().threads == 1
+        assert (allowed(), blas_threads()) == (1, before)
+        with one_blas_thread(), granted(2):
+            assert (allowed(), set(blas_threads())) == (2, {1})
+        assert (allowed(), blas_threads()) == (1, before)
 
 
 def test_teams_may_be_shared_by_many_callers() -> None:

@@ -64,7 +64,9 @@ class Model:
             if known.asks and self.spent(known, now):
                 known.asks = known.queued = False
                 exhausted.append(name)
-            elif known.asks and not known.queued and known.job.not_before <= now and not any(other in self.jobs for other in known.job.after):
+            elif (
+                known.asks and not known.queued and known.job.not_before <= now and not any(other in self.jobs for other in known.job.after)
+            ):
                 share = known.job.share
                 if not any(other.queued and other.job.share == share for other in self.jobs.values()):
                     self.used[share] = max(self.used.get(share, 0.0), self.level)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import anyio
@@ -164,6 +164,9 @@ async def test_the_same_identifier_replaces_what_is_pending(before: timedelta | 
             await background.submit(BGProcessingTaskRequest("b", BEGIN + DAY))
         assert set(background.get_pending_task_requests()) == {kept.request for kept in await store.load()}
         assert newest in background.get_pending_task_requests()
+        if after is not None:
+            await background.submit(newest)  # its place is behind the others now
+            assert identifiers(background) == ["b", "a"] == [kept.request.identifier for kept in await store.load()]
         await world.until(3 * 3600)
     assert world.log == [("a", 0 if after is None else after.total_seconds())]
 
@@ -296,6 +299,9 @@ async def test_launches_and_expirations_can_be_simulated() -> None:
         await world.until(100)
         assert str(background.failures["a"]).startswith("background request 'a' was not completed: its time ran out")
         assert await store.load() == []
+        await background.submit(BGProcessingTaskRequest("a", BEGIN + DAY))
+    with pytest.raises(SchedulerClosed):
+        await background.simulate_launch("a")
     assert world.log == [("launched", 5), ("told: Expiry.TIME", 50)]
 
 
@@ -306,6 +312,11 @@ async def test_handlers_are_registered_once_and_before() -> None:
         background.register("a", noting(world))
         with pytest.raises(TypeError, match="'b': expected a function that takes the task, got 7"):
             background.register("b", 7)
+        with pytest.raises(TypeError, match="'b': conditions: expected Conditions, got {'network': True}"):
+            background.register("b", noting(world), conditions={"network": True})
+        for identifier in ("", 7):
+            with pytest.raises(ValueError, match=f"register: expected an identifier that is a non-empty string, got {identifier!r}"):
+                background.register(identifier, noting(world))
         with pytest.raises(ValueError, match="'a': expected one that no handler is registered for"):
             background.register("a", noting(world))
         with pytest.raises(SchedulerClosed):
@@ -319,6 +330,27 @@ async def test_handlers_are_registered_once_and_before() -> None:
     with pytest.raises(SchedulerClosed):
         async with BGTaskScheduler(scheduler):
             raise AssertionError("on a scheduler that is closed")
+
+
+async def test_a_wall_clock_without_a_zone_is_refused() -> None:
+    async with Scheduler() as scheduler:
+        with pytest.raises(ValueError, match="now: expected times with a zone, got datetime"):
+            async with BGTaskScheduler(scheduler, now=datetime.now):
+                raise AssertionError("dates could not be compared with it")
+
+
+async def test_another_one_on_the_same_scheduler_has_its_own_number_of_launches() -> None:
+    world = World()
+    async with Scheduler() as scheduler:
+        for at_once in (1, 2):
+            background = BGTaskScheduler(scheduler, now=world.now, at_once=at_once)
+            for name in "abc":
+                background.register(f"{name}{at_once}", noting(world, 10))
+            async with background:
+                for name in "abc":
+                    await background.submit(BGProcessingTaskRequest(f"{name}{at_once}"))
+                await world.until(at_once * 100)
+    assert sorted(world.log) == [("a1", 0), ("a2", 100), ("b1", 10), ("b2", 100), ("c1", 20), ("c2", 110)]
 
 
 async def test_requests_have_a_bound_of_their_own() -> None:
@@ -342,7 +374,8 @@ async def test_requests_have_a_bound_of_their_own() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"at_once": 0}, "at_once: expected at least 1, got 0"),
+        ({"at_once": 0}, "at_once: expected a whole number above 0, got 0"),
+        ({"at_once": 1.5}, "at_once: expected a whole number above 0, got 1.5"),
         ({"notice": 30.0}, "notice: expected seconds within those of a launch, got 30.0"),
         ({"notice": float("nan")}, "notice.*nan"),
         ({"processing_seconds": 0.0}, "notice"),

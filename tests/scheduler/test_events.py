@@ -55,7 +55,7 @@ SENTENCES: list[tuple[Event, int, str]] = [
     ),
     (JobCheckpointed(1.0, "a"), logging.DEBUG, "job 'a' was checkpointed"),
     (JobCheckpointed(1.0, "a", "a.checkpoint"), logging.DEBUG, "job 'a' was checkpointed in a.checkpoint"),
-    (JobResumed(1.0, "a", "gpu0"), logging.DEBUG, "job 'a' went on on gpu0"),
+    (JobResumed(1.0, "a", "gpu0"), logging.DEBUG, "job 'a' resumed on gpu0"),
     (JobMoved(1.0, "a", "gpu0", "cpu", "no memory"), logging.INFO, "job 'a' moved from gpu0 to cpu: no memory"),
     (JobExpired(1.0, "a", "deadline"), logging.INFO, "job 'a' expired: no further step fits its budget (deadline)"),
     (

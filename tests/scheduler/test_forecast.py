@@ -136,7 +136,7 @@ def test_one_that_rests_and_one_that_is_done() -> None:
     found.submit(Job(identifier="a", model="m"), 0.0).steps_left = 5
     told = forecast(found, "a", 10.0)
     assert moments(told) == (10.0, 15.0)
-    assert str(told) == "job 'a': begins now; ends in 5 s, provided that it asks for a turn now"
+    assert str(told) == "job 'a': provided that it asks for a turn now: begins now; ends in 5 s"
     assert found.decide(10.0).turns == []  # nothing was asked of it
     found.finish("a", True, 11.0)
     assert str(forecast(found, "a", 11.0)) == "job 'a': it is done"

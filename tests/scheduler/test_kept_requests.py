@@ -129,6 +129,42 @@ async def test_conditions_that_worsen_while_the_launch_is_noted_interrupt_it() -
     assert [what for what, _ in world.log] == ["Expiry.CONDITIONS", "None"]
 
 
+async def test_what_is_left_while_its_launch_is_noted_is_not_launched() -> None:
+    world, noted = World(), anyio.Event()
+
+    class Slow(MemoryRequestStore):
+        async def save(self, kept: KeptRequest) -> None:
+            if kept.launches:
+                noted.set()
+                await anyio.sleep(1)
+            await super().save(kept)
+
+    def handler(task: BGTask) -> None:
+        world.note("launched")
+
+    store = Slow()
+    async with world.running({"a": handler}, store) as background:
+        await background.submit(BGProcessingTaskRequest("a"))
+        await noted.wait()
+    assert world.log == []
+    assert await store.load() == [KeptRequest(BGProcessingTaskRequest("a"), 1)]
+
+
+@pytest.mark.parametrize("noted", ["at the end", "at the next start"])
+async def test_what_ended_is_not_launched_again_when_the_block_is_entered_again(noted: str) -> None:
+    world, store = World(), FaultyRequestStore(MemoryRequestStore(), 3, 3 if noted == "at the end" else 4)
+    async with Scheduler() as scheduler:
+        background = BGTaskScheduler(scheduler, store, now=world.now)
+        background.register("a", noting(world))
+        for _ in range(2):
+            async with background:
+                if not world.log:
+                    await background.submit(BGProcessingTaskRequest("a"))
+                await world.until(world.time + 10)
+            assert len(await store.load()) == (noted == "at the next start" and world.time < 15)
+    assert world.log == [("a", 0)]
+
+
 async def test_a_request_under_which_the_process_dies_again_and_again_is_given_up() -> None:
     world, store = World(), MemoryRequestStore()
     for name, launches in (("a", 2), ("b", 3)):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
@@ -143,6 +144,37 @@ async def test_a_launch_ends_in_its_time_whatever_its_handler_does(
         assert background.get_pending_task_requests() == []
         assert {name: str(why) for name, why in background.failures.items()} == ({} if failure is None else {"a": failure})
     assert world.told(JobFinished)[0] == ("job 'a' completed" if failure is None else f"job 'a' failed: LaunchFailed: {failure}")
+
+
+async def cancels_what_it_waits_for() -> None:
+    waited_for = asyncio.create_task(asyncio.sleep(60))
+    waited_for.cancel()
+    await waited_for
+
+
+async def cancels_itself() -> None:
+    current = asyncio.current_task()
+    assert current is not None
+    current.cancel()
+    await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # trio has no such thing
+@pytest.mark.parametrize("work", [cancels_what_it_waits_for, cancels_itself])
+async def test_a_cancellation_of_the_handlers_own_fails_its_launch_and_nothing_else(
+    work: Callable[[], Awaitable[None]], anyio_backend: str
+) -> None:
+    world, other = World(), anyio.Event()
+
+    def completes(task: BGTask) -> None:
+        task.set_task_completed(True)
+        other.set()
+
+    async with world.running({"a": lambda task: work(), "b": completes}, at_once=1) as background:
+        await background.submit(BGProcessingTaskRequest("a"))
+        await background.submit(BGProcessingTaskRequest("b"))
+        await other.wait()
+        assert {name: str(why) for name, why in background.failures.items()} == {"a": NOT + "its handler raised CancelledError: "}
 
 
 @pytest.mark.parametrize(

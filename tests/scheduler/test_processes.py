@@ -131,34 +131,31 @@ async def test_a_channel_joins_work_with_the_worker_that_it_had_before(lane: Pro
     assert raised.value.__cause__.__traceback__ is not None  # the very error, with the place where it was raised
 
 
-async def test_work_is_told_everything_once_and_who_leaves_waits_for_its_end_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "EXIT_SECONDS", 0.5)
+async def test_work_is_told_everything_once_and_who_leaves_waits_for_its_end() -> None:
     listens, files = anyio.Event(), open_files()
 
     def answer(question: Any) -> None:
-        anyio.from_thread.run_sync(listens.set)
         channel.tell(2)
+        anyio.from_thread.run_sync(listens.set)
 
     channel, heard = Channel(answer), []
     channel.tell("before")
 
-    async def wait(words: int) -> None:
+    async def wait(words: int, over: anyio.Event) -> None:
         heard.append(await lane.run(partial(remote_work.hear, words), channel))
+        over.set()
 
-    async with anyio.create_task_group() as group, ProcessLane(2) as lane:
-        group.start_soon(wait, 3)
+    async with anyio.create_task_group() as group, ProcessLane() as lane:
+        group.start_soon(wait, 3, first := anyio.Event())
         await anyio.wait_all_tasks_blocked()  # it waits for the worker to start
         channel.tell(1)
         with pytest.raises(SchedulerError, match="expected one that no work uses"):
             await lane.run(os.getpid, channel)
-        while not heard:
-            await anyio.lowlevel.checkpoint()
+        await first.wait()
         listens = anyio.Event()
-        group.start_soon(wait, 2)
+        group.start_soon(wait, 2, anyio.Event())
         await listens.wait()
-        os.kill(await lane.run(os.getpid), signal.SIGSTOP)  # the other one, which will not end by itself
         there = lane.processes
-        assert len(there) == 2
         channel.tell("last")
     assert heard == [["before", 1, 2], [2, "last"]]
     assert all(map(gone, there))
@@ -183,3 +180,12 @@ def test_mistakes_are_told() -> None:
         ProcessLane(0)
     with pytest.raises(SchedulerError, match="expected to be asked in a worker process of a ProcessLane"):
         caller()
+
+
+async def test_a_worker_that_does_not_end_is_killed(lane: ProcessLane, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last one: it closes the lane that all share."""
+    monkeypatch.setattr(processes, "EXIT_SECONDS", 0.1)
+    there = await lane.run(os.getpid)
+    os.kill(there, signal.SIGSTOP)
+    await lane.aclose()
+    assert gone(there)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+import re
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 
 import pytest
 
@@ -85,6 +87,15 @@ def test_a_request_is_due_from_its_date_on(begin: datetime | None, due: bool) ->
     assert BGAppRefreshTaskRequest("r0", begin).due(NOW) is due
 
 
-def test_a_date_needs_a_zone() -> None:
-    with pytest.raises(ValueError, match="'p0': earliest_begin_date: expected a time with a zone"):
-        BGProcessingTaskRequest("p0", datetime(2026, 1, 2))
+@pytest.mark.parametrize("begin", [datetime(2026, 1, 2), date(2026, 1, 2), time(8, tzinfo=UTC), timedelta(hours=1), 3600.0, "tomorrow"])
+def test_a_date_is_a_datetime_with_a_zone(begin: Any) -> None:
+    for kind in (BGProcessingTaskRequest, BGAppRefreshTaskRequest):
+        with pytest.raises(ValueError, match=f"'p0': earliest_begin_date: expected a datetime with a zone, got {re.escape(repr(begin))}"):
+            kind("p0", begin)
+
+
+@pytest.mark.parametrize("name", ["requires_external_power", "requires_network_connectivity"])
+@pytest.mark.parametrize("given", ["no", 1, None])
+def test_what_is_required_is_true_or_false(name: str, given: Any) -> None:
+    with pytest.raises(ValueError, match=f"'p0': {name}: expected True or False, got {given!r}"):
+        BGProcessingTaskRequest("p0", **{name: given})

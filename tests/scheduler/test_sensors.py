@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Callable
-from datetime import time
-from typing import Any
+from datetime import UTC, time
+from typing import Any, cast
 
 import psutil
 import pytest
 
-from tailor.scheduler import Conditions, PsutilSensors, Surroundings
+from tailor.scheduler import Conditions, PsutilSensors, QuietHours, Surroundings
 from tailor.scheduler.testing import FakeSensors
 
 Battery = namedtuple("Battery", "percent secsleft power_plugged")
@@ -151,6 +151,24 @@ def test_a_fake_tells_what_it_was_told() -> None:
     assert sensors.read() == Surroundings(network=True, external_power=False, battery=0.2)
     with pytest.raises(TypeError, match="wind"):
         sensors.set(wind=3)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: QuietHours(time(8, tzinfo=UTC), time(20)), "quiet hours: begin: expected a local time of day .* without a zone"),
+        (lambda: QuietHours(time(8), cast(Any, 20)), "quiet hours: end: expected a local time of day .*got 20"),
+        (lambda: Surroundings(clock=time(8, tzinfo=UTC)), "surroundings: clock: expected a local time of day"),
+        (lambda: Conditions(most_processor_use=cast(Any, "0.3")), "most_processor_use: expected 0 to 1, got '0.3'"),
+        (lambda: Conditions(external_power=cast(Any, "no")), "external_power: expected True or False, got 'no'"),
+        (lambda: Conditions(network=cast(Any, 1)), "network: expected True or False, got 1"),
+        (lambda: Conditions(quiet_hours=cast(Any, QuietHours(time(8), time(9)))), "quiet_hours: expected a tuple of QuietHours, got Quiet"),
+        (lambda: Conditions(quiet_hours=cast(Any, ("8-9",))), "quiet_hours: expected a tuple of QuietHours, got .'8-9',."),
+    ],
+)
+def test_what_could_not_be_compared_is_refused_before_anything_is_decided_by_it(make: Callable[[], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()
 
 
 @pytest.mark.parametrize(

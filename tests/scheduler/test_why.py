@@ -34,8 +34,9 @@ from tailor.scheduler import (
     TooEarly,
     UnmetConditions,
 )
+from tailor.scheduler.reasons import spoken
 from tailor.scheduler.testing import InlineLane
-from tailor.scheduler.why import spoken, why
+from tailor.scheduler.why import why
 
 
 def dispatcher(*jobs: Job, now: float = 0.0, lanes: dict[str, int] | None = None, **more: Any) -> Dispatcher:
@@ -152,7 +153,7 @@ def test_a_job_that_rests_and_its_end() -> None:
     found = Dispatcher({"cpu": 1})
     found.submit(a(), 0.0)
     assert why(found, "a", 5.0).reasons == (AtRest(5.0, begun=False),)
-    assert str(why(found, "a", 5.0)) == "job 'a': it has asked for no turn for 5 s: nobody has let it begin"
+    assert str(why(found, "a", 5.0)) == "job 'a': it has asked for no turn for 5 s: it has not begun"
     found.ask("a", 6.0)
     assert why(found, "a", 6.0).reasons == (Next(),)  # before anybody has decided
     found.decide(6.0)
@@ -229,7 +230,7 @@ def test_many_at_work_are_not_all_named() -> None:
 
 
 def test_a_job_that_nobody_knows() -> None:
-    with pytest.raises(ValueError, match="why: expected the identifier of a job that the scheduler knows, got 'nobody'"):
+    with pytest.raises(ValueError, match="scheduler: expected the identifier of a job that it knows, got 'nobody'"):
         why(dispatcher(a()), "nobody", 0.0)
 
 
@@ -260,6 +261,9 @@ async def test_a_scheduler_is_asked_while_it_runs() -> None:
         async with first.turn():
             assert isinstance(scheduler.why("a").reason, AtWork)
             assert isinstance(scheduler.why("b").reason, AtRest)
+            assert [told.identifier for told in (scheduler.why(second), scheduler.forecast(second))] == ["b", "b"]
+            with pytest.raises(ValueError, match="^expected a job's identifier, or what has one \\(a task, a ticket\\), got 7$"):
+                scheduler.why(7)  # type: ignore[arg-type]
             async with anyio.create_task_group() as group:
 
                 async def waits() -> None:

@@ -1,4 +1,4 @@
-"""Lanes and clocks for tests of the scheduler: time is the test's own."""
+"""Jobs, lanes and clocks for tests of the scheduler: time is the test's own."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import anyio
 import anyio.lowlevel
 import pytest
 from trio.testing import MockClock
+
+from tailor.scheduler import Job, Scheduler, Standing, Ticket
+from tailor.scheduler.testing import InlineLane
 
 Result = TypeVar("Result")
 
@@ -42,3 +45,32 @@ class TimedLane:
             return work()
         finally:
             self.busy -= 1
+
+
+def job(name: str = "a", **fields: Any) -> Job:
+    return Job(identifier=name, **fields)
+
+
+def inline(lanes: int = 1, **fields: Any) -> Scheduler:
+    return Scheduler({f"cpu{number}" if number else "cpu": InlineLane() for number in range(lanes)}, cores=lanes, **fields)
+
+
+async def waits(*tickets: Ticket[Any]) -> None:
+    """Returns when nothing more happens, and sees to it that the jobs wait."""
+    await anyio.wait_all_tasks_blocked()
+    assert [ticket.standing for ticket in tickets] == [Standing.WAITING] * len(tickets)
+
+
+class Holder:
+    """Holds a turn until it is let go."""
+
+    def __init__(self, ticket: Ticket[Any]) -> None:
+        self.ticket = ticket
+        self.let_go = anyio.Event()
+        self.held = anyio.Event()
+
+    async def __call__(self) -> None:
+        async with self.ticket.turn() as turn:
+            turn.interrupt = self.let_go.set
+            self.held.set()
+            await self.let_go.wait()

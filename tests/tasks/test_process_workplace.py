@@ -38,8 +38,11 @@ from tailor import MLParameterKey as Key
 from tailor import MLUpdateProgressEvent as Event
 from tailor.runtime.format import NeuralNetworkBuilder, array_feature, make_pipeline
 from tailor.runtime.update.in_process import InProcess
+from tailor.runtime.update.position import Position
+from tailor.runtime.update.stretch import Bounds
+from tailor.runtime.update.training import Training
 from tailor.runtime.update.workplace import InThread, Workplace
-from tailor.scheduler import LaneLost, ProcessLane, ThreadLane
+from tailor.scheduler import Budget, LaneLost, ProcessLane, ThreadLane
 from tests.tasks.models import regression_model, regression_provider
 from tests.tasks.resumable import CASES, EPOCHS, adam, handled
 
@@ -68,6 +71,10 @@ class Watched(MLArrayBatchProvider):
         super().__init__(examples)
         self.read: list[tuple[int, int]] = []
         self.spoiled = spoiled
+
+    def asked(self) -> list[int]:
+        """The examples that were read, in that order."""
+        return [index for _, index in self.read]
 
     def features_at(self, index: int) -> Mapping[str, object]:
         self.read.append((os.getpid(), index))
@@ -136,49 +143,6 @@ async def test_examples_are_read_here_once_and_what_goes_wrong_with_them_is_told
             assert reached[1].events == reached[0].events != []  # what was learned before is not lost
 
 
-async def test_a_worker_that_is_killed_costs_one_stretch_and_one_too_many_the_task(lane: ProcessLane, tmp_path: Path) -> None:
-    configuration = MLModelConfiguration(parameters={Key.SEED: 3})
-    expected = await MLUpdateTask(adam(), regression_provider(), configuration)
-    examples = [{"x": row["x"], "y_true": row["y_true"]} for row in regression_provider()]
-    killed: list[int] = []
-
-    def kill() -> None:
-        (worker,) = lane.processes
-        os.kill(worker, signal.SIGKILL)
-        killed.append(worker)
-
-    class Killing(Watched):
-        """Kills the worker that asks for its examples, in the middle of a stretch."""
-
-        def features_at(self, index: int) -> Mapping[str, object]:
-            if index == 9 and at_work:
-                at_work.pop()
-                kill()
-            return super().features_at(index)
-
-    def between(context: MLUpdateContext) -> None:
-        if killed and idle:
-            idle.pop()
-            kill()
-            os.waitid(os.P_PID, killed[-1], os.WEXITED | os.WNOWAIT)
-
-    async with Runtime(lanes={"process": lane}) as runtime:
-        at_work, idle, path = [True], [True], tmp_path / "checkpoint"
-        task = MLUpdateTask(
-            adam(), Killing(examples), configuration, progress_handlers=handled(between, Event.EPOCH_END),
-            runtime=runtime, scheduling=AWAY, checkpoints=MLCheckpoints(path, every_batches=1, keep=True),
-        )  # fmt: skip
-        assert (await task).model.to_bytes() == expected.model.to_bytes()
-        assert len(set(killed)) == 2
-        assert task._losses == 1  # the other one was idle, and nobody has missed it
-        assert read_checkpoint(path).progress["epoch"] == EPOCHS
-        at_work = [True]
-        task = MLUpdateTask(adam(), Killing(examples), configuration, runtime=runtime, scheduling=replace(AWAY, most_losses=0))
-        with pytest.raises(MLUpdateError, match="lost what it ran on 1 times, the last time: .* was ended by SIGKILL") as raised:
-            await task
-        assert isinstance(raised.value.__cause__, LaneLost)
-
-
 async def test_it_hears_of_parameters_of_a_pause_and_of_a_cancel_at_once(lane: ProcessLane) -> None:
     changed = anyio.Event()
 
@@ -195,8 +159,8 @@ async def test_it_hears_of_parameters_of_a_pause_and_of_a_cancel_at_once(lane: P
         await changed.wait()
         taken = [await task.checkpoint() for _ in range(3)]
         task.suspend()
-        while task.state is not MLTaskState.SUSPENDED:
-            await anyio.lowlevel.checkpoint()
+        await task.paused()
+        assert task.state is MLTaskState.SUSPENDED
         taken.append(await task.checkpoint())
         at = [(int(checkpoint.progress["epoch"]), int(checkpoint.progress["cursor"])) for checkpoint in taken]  # type: ignore[call-overload]
         assert at == sorted(set(at))
@@ -204,6 +168,27 @@ async def test_it_hears_of_parameters_of_a_pause_and_of_a_cancel_at_once(lane: P
         task.cancel()
         with pytest.raises(MLTaskCancelledError):
             await task
+
+
+async def test_a_stretch_for_which_the_time_is_over_takes_no_step_and_ends(lane: ProcessLane) -> None:
+    model = adam()
+    training, place = Training(model, regression_provider(), {Key.SEED: 3}), InProcess(lane, model)
+    assert [note.event for note in (await place.stretch(training, Event(0), Bounds())).notes] == [Event.TRAINING_BEGIN]
+    none = Bounds(seconds=0.0)
+    first, second = [await place.stretch(training, Event(0), none) for _ in range(2)]
+    assert (first.notes, first.steps, first.seconds) == ([], 0, 0.0)  # the time went into what is made once
+    assert (second.notes, second.steps) == ([], 0)
+    assert second.seconds > 0.0  # so that a budget comes to its end
+    assert training.position == Position(multiplier=1.0)
+    assert (await place.stretch(training, Event(0), Bounds(steps=2))).steps == 2
+    place.close()
+    training.close()
+    async with Runtime(lanes={"process": lane}) as runtime:
+        task = MLUpdateTask(adam(), regression_provider(), runtime=runtime, scheduling=replace(AWAY, budget=Budget(seconds=1e-9)))
+        task.resume()
+        assert await task.paused() is MLTaskState.SUSPENDED
+        task.resume(budget=Budget(seconds=100.0))
+        await task
 
 
 async def test_it_may_be_somewhere_else_at_every_stretch_and_the_guard_judges_here(lane: ProcessLane) -> None:
@@ -241,3 +226,40 @@ def test_parts_that_are_classes_of_this_process_keep_a_model_here() -> None:
     there = Runtime(lanes={"process": ProcessLane()})
     with pytest.raises(MLUpdateError, match="^update of own: .*got one with classes of this process: layer 'mine' of class 'Mine'; let it"):
         MLUpdateTask(model, regression_provider(), runtime=there, scheduling=AWAY)
+
+
+async def test_a_runtime_with_processes_sends_updates_there_unless_told_otherwise() -> None:
+    async with Runtime(processes=1) as runtime:
+        for scheduling, lanes in ((MLScheduling(), ("process",)), (MLScheduling(lanes=("cpu",)), ("cpu",))):
+            task = MLUpdateTask(regression_model(), regression_provider(), runtime=runtime, scheduling=scheduling)
+            task.resume()
+            ticket = runtime.scheduler.ticket(task.task_identifier)
+            assert ticket is not None
+            assert ticket.job.lanes == lanes
+            task.cancel()
+
+
+async def test_a_worker_that_is_killed_costs_one_stretch_and_one_too_many_the_task(lane: ProcessLane, tmp_path: Path) -> None:
+    configuration, path = MLModelConfiguration(parameters={Key.SEED: 3}), tmp_path / "checkpoint"
+    expected = await MLUpdateTask(adam(), regression_provider(), configuration)
+
+    class Killing(Watched):
+        """Kills the worker that asks for its examples, in the middle of a stretch, once."""
+
+        def features_at(self, index: int) -> Mapping[str, object]:
+            if index == 9 and index not in self.asked():
+                (worker,) = lane.processes
+                os.kill(worker, signal.SIGKILL)
+            return super().features_at(index)
+
+    examples = [{"x": row["x"], "y_true": row["y_true"]} for row in regression_provider()]
+    async with Runtime(lanes={"process": lane}) as runtime:
+        checkpoints = MLCheckpoints(path, every_batches=1, keep=True)
+        task = MLUpdateTask(adam(), Killing(examples), configuration, runtime=runtime, scheduling=AWAY, checkpoints=checkpoints)
+        assert (await task).model.to_bytes() == expected.model.to_bytes()
+        assert task._losses == 1
+        assert read_checkpoint(path).progress["epoch"] == EPOCHS
+        task = MLUpdateTask(adam(), Killing(examples), configuration, runtime=runtime, scheduling=replace(AWAY, most_losses=0))
+        with pytest.raises(MLUpdateError, match="lost what it ran on .*, the last time: .* was ended by SIGKILL") as raised:
+            await task
+        assert isinstance(raised.value.__cause__, LaneLost)

@@ -13,7 +13,7 @@ from .plan import Plan, Plans, make_plan
 from .portions import Portion, Tensors, company_matters, in_any_company, portions, run_all, stacked
 from .rewrite import fold_batchnorms, fuse
 from .step import Stop, asked_to_stop, quiet, stopping
-from .team import Team, at_most, one_blas_thread, shared_team
+from .team import Team, allowed, at_most, granted, one_blas_thread, shared_team
 from .trainer import Clip, Loss, Trainer, check_finite, check_losses
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "Tensors",
     "Trainer",
     "Watch",
+    "allowed",
     "asked_to_stop",
     "at_most",
     "check_finite",
@@ -40,6 +41,7 @@ __all__ = [
     "fold_batchnorms",
     "fuse",
     "gradients",
+    "granted",
     "in_any_company",
     "indices",
     "inside",

@@ -8,11 +8,11 @@ once a step. Because pieces are always the same and are added in their order, an
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
-from itertools import count
+from itertools import count, repeat
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -177,6 +177,19 @@ class _Limit:
             libraries = self._found()
             return max(self._before if self._users else (library.get_num_threads() for library in libraries), default=unknown)
 
+    def put(self, threads: Iterable[int]) -> list[int]:
+        """Sets how many threads each library may use when nobody holds it; as it was before."""
+        with self._lock:
+            libraries = self._found()
+            before = self._before if self._users else [library.get_num_threads() for library in libraries]
+            after = [many for many, _ in zip(threads, libraries, strict=False)]
+            if self._users:
+                self._before = after
+            else:
+                for library, many in zip(libraries, after, strict=True):
+                    _set(library, many)
+            return before
+
     def __enter__(self) -> None:
         with self._lock:
             libraries = self._found()
@@ -220,6 +233,16 @@ def one_blas_thread() -> Iterator[None]:
     """
     with _limit:
         yield
+
+
+@contextmanager
+def granted(threads: int) -> Iterator[None]:
+    """While it is open, so many threads are ``allowed``, to BLAS too, whatever the process was started with: somebody who knows says so."""
+    before = _limit.put(repeat(threads))
+    try:
+        yield
+    finally:
+        _limit.put(before)
 
 
 _shared = Team()

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import math
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import count
 from typing import Any, get_args
 
 import anyio
 from anyio import to_thread
 
-from tailor.scheduler import Channel, ProcessLane
+from tailor.scheduler import Channel, LaneLost, ProcessLane
 
 from ..custom_models import PrivatePart
 from ..errors import MLUpdateError
 from ..format import every_layer, layers, network_of
 from ..model import MLModel
+from ..network import allowed
 from ..parameters import nested_models
 from .context import MLUpdateProgressEvent
 from .servant import Order, Origins, Outcome, Question, Reached, Rows, Setup, Standing, serve
@@ -26,7 +30,7 @@ from .training import Training
 TRANSFER = 0.03
 """Of the time of a stretch, how much the way back of what was learned may take; the stretch is made long enough for that."""
 
-LONGEST = 5.0
+LONGEST = 10.0
 """Seconds of a stretch at most, so that somebody hears of it now and then."""
 
 
@@ -45,7 +49,8 @@ class InProcess:
         self._lane = lane
         self._channel = Channel(self._answer)
         self._training: Training | None = None
-        self._at = 0
+        self._numbered = count()  # no number is used for two states of the training, so that a worker cannot mistake one for the other
+        self._at = next(self._numbered)
         self._known: tuple[object, object] = (None, None)  # position and numbers that the worker has which worked last
         self._reached: list[Reached] = []
         self._transfer = 0.0
@@ -54,6 +59,9 @@ class InProcess:
         """Takes ``training`` further, as ``Training.stretch`` does. Raises ``LaneLost`` where the worker dies; nothing has changed then."""
         if not training.learning:
             return await to_thread.run_sync(training.stretch, wanted, bounds)
+        if bounds.seconds < math.inf and not self._lane.is_warm:
+            await self._lane.run(os.getpid)  # takes a second or two, for which this turn was not meant; the next one is
+            return Stretch([])
         steps, saving = 0, training.saving
         if saving is not None:
             await to_thread.run_sync(saving.at_boundary, training)
@@ -65,7 +73,6 @@ class InProcess:
         finally:
             if saving is not None:
                 saving.pass_by(steps - 1)
-        self._at += 1
         self._known = (training.position, training.numbers)
         self._transfer = max(0.0, time.monotonic() - outcome.ended)
         return outcome.stretch
@@ -78,21 +85,27 @@ class InProcess:
         """What a worker makes of the training, which is put where the worker was when something failed there."""
         position, numbers = self._known
         if position is not training.position or numbers is not training.numbers:
-            self._at += 1
+            self._at = next(self._numbered)
         if training.judging is not None:
             wanted |= MLUpdateProgressEvent.EPOCH_END  # the guard looks at its loss
         soon = min(max(bounds.soon, self._transfer / TRANSFER), LONGEST)
-        order = Order(self._at, training.parameters, wanted, replace(bounds, soon=soon), time.monotonic() + bounds.seconds)
+        until, threads = time.monotonic() + bounds.seconds, min(allowed(), bounds.threads or math.inf)
+        bounds = replace(bounds, soon=soon, threads=int(threads))
+        order = Order(self._at, next(self._numbered), training.parameters, wanted, bounds, until)
         self._training = training
         self._reached.clear()
         try:
             with training.relayed(self._channel.tell):
-                return await self._lane.run(partial(serve, order), self._channel)
+                outcome = await self._lane.run(partial(serve, order), self._channel)
+        except LaneLost:
+            raise
         except Exception:
             for reached in self._reached:
                 with anyio.CancelScope(shield=True):
                     await to_thread.run_sync(training.put, reached.position, reached.state)
             raise
+        self._at = order.then
+        return outcome
 
     def _answer(self, question: Any) -> Any:
         """What a worker asks, in a thread."""
@@ -118,12 +131,17 @@ class InProcess:
 
 def check_can_leave(model: MLModel) -> None:
     """Raises ``MLUpdateError`` where parts of ``model`` are classes of this process, which another one does not have."""
-    found = list(_own_parts(model._outline))
+    found = own_parts(model)
     if found:
         raise MLUpdateError(
             f"update of {model.name}: expected a model that another process can run, for it is to learn in a worker process, "
             f"got one with classes of this process: {', '.join(found)}; let it learn on another lane"
         )
+
+
+def own_parts(model: MLModel) -> list[str]:
+    """The parts of ``model`` that are classes of this process."""
+    return list(_own_parts(model._outline))
 
 
 def _own_parts(spec: Any) -> Iterator[str]:

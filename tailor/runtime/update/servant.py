@@ -22,6 +22,7 @@ from ..configuration import MLModelConfiguration
 from ..format import load_model
 from ..model import MLModel
 from ..models import Column, Learner
+from ..network import granted
 from ..parameters import MLParameterKey, ParameterValue
 from ..values import MLBatchProvider, MLExampleOrigin
 from .context import MLUpdateProgressEvent
@@ -37,9 +38,13 @@ MOST_MODELS = 4
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A stretch to be computed, of a training that is where its owner counts ``at``; to be over at ``until`` (``time.monotonic``)."""
+    """A stretch to be computed, of a training whose owner calls its state ``at``, and ``then`` the one after it; to be over at ``until``.
+
+    ``until`` is on the clock ``time.monotonic``, which all processes of a machine have in common.
+    """
 
     at: int
+    then: int
     parameters: Mapping[MLParameterKey, ParameterValue]
     wanted: MLUpdateProgressEvent
     bounds: Bounds
@@ -113,7 +118,8 @@ class Origins:
 def serve(order: Order) -> Outcome:
     """Computes a stretch. What the training raises is raised, after its owner was told where it was then."""
     kept = caller().kept
-    if "training" not in kept:
+    is_new = "training" not in kept
+    if is_new:
         kept["training"] = _made(order)
     training: Training = kept["training"]
     if kept.pop("at", None) != order.at:
@@ -123,21 +129,22 @@ def serve(order: Order) -> Outcome:
     training.change(order.parameters)
     with caller().listening(lambda cancels: training.cancel() if cancels else training.interrupt()):
         try:
-            stretch = _stretched(training, order)
+            stretch = _stretched(training, order, is_new)
         except Exception:
             caller().ask(_reached(training))
             raise
     ended = time.monotonic()
-    kept["at"] = order.at + 1
+    kept["at"] = order.then
     return Outcome(stretch, _reached(training), ended)
 
 
-def _stretched(training: Training, order: Order) -> Stretch:
-    """One stretch; none, where the time is over that there was for it: a worker may have had to be started."""
+def _stretched(training: Training, order: Order, is_new: bool) -> Stretch:
+    """One stretch; none where too little is left of the time for it, which counts as used unless it went into making the copy."""
     left = order.until - time.monotonic()
     if left < order.bounds.step or left <= 0:
-        return Stretch([])
-    return training.stretch(order.wanted, replace(order.bounds, seconds=left))
+        return Stretch([], 0.0 if is_new else order.bounds.seconds - left)
+    with granted(order.bounds.threads or 1):
+        return training.stretch(order.wanted, replace(order.bounds, seconds=left))
 
 
 def _made(order: Order) -> Training:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import os
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +28,7 @@ from .checkpoint import apply_checkpoint, kept_parameters, read_checkpoint, take
 from .context import Handler, MLMetricKey, MLUpdateContext, MLUpdateProgressEvent, MLUpdateProgressHandlers, check_handler
 from .elsewhere import OnDevice
 from .guard import MLUpdateGuard
-from .in_process import InProcess, check_can_leave
+from .in_process import InProcess, check_can_leave, own_parts
 from .position import Note
 from .saving import MLCheckpoints, Saving
 from .stream import EventStream
@@ -257,7 +258,10 @@ class MLUpdateTask(MLTask[MLUpdateContext]):
         return kept_by(self._model.configuration.compute_units) or kept_here(self._training.learner)
 
     def _job(self) -> Job:
-        lanes = ("cpu",) if self._runtime is None else lanes_for(self.kept_on_cpu, self._runtime.scheduler.lanes)
+        there = {} if self._runtime is None else self._runtime.scheduler.lanes
+        lanes = lanes_for(self.kept_on_cpu, there)
+        if isinstance(there.get("process"), ProcessLane) and not own_parts(self._model):
+            lanes = tuple("process" if lane == "cpu" else lane for lane in lanes)
         return self._scheduling.job(self._identifier, f"update:{self._model.content_hash}", lanes)
 
     async def _turn(self) -> Sequence[Note]:
@@ -265,7 +269,9 @@ class MLUpdateTask(MLTask[MLUpdateContext]):
         if self._ticket is None:
             stretch = await self._worked(self._workplace(None), FREE)
             return stretch.notes
-        self._plan(self._ticket)
+        await self._plan(self._ticket)
+        if self._cancelling() or self._pausing:
+            return []
         delay: float | None = None
         notes: Sequence[Note] = []
         async with self._ticket.turn() as turn:
@@ -283,7 +289,7 @@ class MLUpdateTask(MLTask[MLUpdateContext]):
                 notes = stretch.notes
                 self._attempts = 0
         if delay is not None:
-            self._ticket.hold(delay)
+            self._ticket.hold(delay, f"attempt {self._attempts} failed")
         return notes
 
     def _workplace(self, turn: Stint | None) -> Workplace:
@@ -297,12 +303,16 @@ class MLUpdateTask(MLTask[MLUpdateContext]):
                 self._workplaces[name] = InProcess(lane, self._model) if isinstance(lane, ProcessLane) else InThread(lane)
         return self._workplaces[name]
 
-    def _plan(self, ticket: Ticket[Any]) -> None:
-        """Tells the scheduler what is still to come: steps, and seconds for a checkpoint."""
+    async def _plan(self, ticket: Ticket[Any]) -> None:
+        """Tells the scheduler what is still to come: steps, and seconds for a checkpoint. What one takes is not known before one was
+        written: where that matters, one is at once."""
         ticket.steps_left = self._training.steps_left
-        if self._training.saving is not None and self._training.saving.when.on_stop:
-            cost = ticket.costs.of(ticket.job.model, "checkpoint")
-            ticket.reserve = 0.0 if cost is None else cost.at_most(1)
+        if self._training.saving is None or not self._training.saving.when.on_stop:
+            return
+        if ticket.checkpoint_cost is None and self._training.begun and 0 < ticket.left.seconds < math.inf:
+            await self._save(self._training.saving)
+        cost = ticket.checkpoint_cost
+        ticket.reserve = 0.0 if cost is None else cost.at_most(1)
 
     def _lost(self, error: LaneLost, turn: Stint) -> None:
         """Takes in that the place of a stretch, which has not happened, is gone; raises where that was once too often."""
@@ -388,9 +398,16 @@ class MLUpdateTask(MLTask[MLUpdateContext]):
         saving = self._training.saving
         if saving is not None:
             last = (saving.when.on_stop if stopped else saving.when.keep and self._training.done) and self._training.begun
-            seconds = await self._finished_saving(saving, self._taken if last else None)
-            if last and self._ticket is not None:
-                self._ticket.checkpointed(seconds, os.fspath(saving.when.path))
+            if last:
+                await self._save(saving)
+            else:
+                await self._finished_saving(saving, None)
+
+    async def _save(self, saving: Saving) -> None:
+        """Writes a checkpoint, and lets the scheduler know what that took."""
+        seconds = await self._finished_saving(saving, self._taken)
+        if self._ticket is not None:
+            self._ticket.checkpointed(seconds, os.fspath(saving.when.path))
 
     async def _finished_saving(self, saving: Saving, last: Callable[[], Checkpoint] | None) -> float:
         """Finishes with the checkpoints, again where that may be tried again; the seconds that it took."""

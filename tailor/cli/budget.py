@@ -29,7 +29,7 @@ def check_budget(seconds: float | None, checkpoint: Path | None) -> None:
 def unfinished(checkpoint: Path | None, progress: Progress, *, as_json: bool) -> typer.Exit:
     """Says how far an update came within its budget; what ends the command then."""
     assert checkpoint is not None, "a budget needs a checkpoint"
-    progress.left(checkpoint)
+    progress.left(checkpoint, otherwise="the budget ended before anything was learned")
     if as_json:
         done = read_checkpoint(checkpoint).progress if checkpoint.exists() else {"epoch": 0, "cursor": 0}
         print_json({"output": None, "checkpoint": str(checkpoint), "epoch": done["epoch"], "examples": done["cursor"]})

@@ -64,10 +64,11 @@ class Progress:
             where = f"epoch {epoch + 1}, after {cursor} of its examples" if cursor else f"after {epoch} epoch{'s' * (epoch != 1)}"
             self._console.print(f"going on from {path}: {where}", markup=False, soft_wrap=True)
 
-    def left(self, path: Path) -> None:
-        """Says that an update that was interrupted can go on."""
-        if not self._quiet and path.exists():
-            self._console.print(f"{path} says how far it was; go on with --resume", markup=False, soft_wrap=True)
+    def left(self, path: Path, otherwise: str = "") -> None:
+        """Says that an update that was interrupted can go on; ``otherwise``, where it had not begun."""
+        told = f"{path} says how far it was; go on with --resume" if path.exists() else otherwise
+        if told and not self._quiet:
+            self._console.print(told, markup=False, soft_wrap=True)
 
     def show(self, context: MLUpdateContext) -> None:
         """The progress handler."""

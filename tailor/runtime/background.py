@@ -51,7 +51,7 @@ class Runtime:
     ``sensors``    what tells of power, network and idle processors.
 
     To leave the block is to wait for the tasks that were resumed, unless they are suspended; an exception or a cancellation in it
-    cancels those that run. ``scheduler`` tells what is going on, and why.
+    cancels those that run. ``scheduler`` tells what is going on, and why. Raises ``ValueError`` for what makes no sense.
     """
 
     def __init__(
@@ -68,6 +68,8 @@ class Runtime:
         batching: MLBatching | None = None,
         sensors: Sensors | None = None,
     ) -> None:
+        if lanes is not None and not isinstance(lanes, Mapping):
+            raise MLParameterError(f"runtime: lanes: expected a mapping from names to lanes, got {lanes!r}")
         self._processes = ProcessLane(processes) if processes else None
         own = {"cpu": lane if lane is not None else ThreadLane(workers)}
         if self._processes is not None:
@@ -126,9 +128,14 @@ class Runtime:
         """What ``model.predict(data)`` gives, computed when its turn comes: before updates, unless ``priority`` says otherwise.
 
         With ``batching`` together with others of the same model and priority, unless it has a ``scheduling`` of its own. Raises as
-        ``predict`` does, ``MLTaskStateError`` where the runtime is closed, and ``MLBusyError`` where batching refuses it.
+        ``predict`` does, ``MLTaskStateError`` where the runtime is closed, ``MLBusyError`` where batching refuses it, and
+        ``MLParameterError`` for what is no model or no priority.
         """
         self._check_open()
+        if not isinstance(model, MLModel):
+            raise MLParameterError(f"prediction: model: expected MLModel, got {model!r}")
+        if priority not in Priority.__members__.values():
+            raise MLParameterError(f"prediction: priority: expected one of {', '.join(Priority.__members__)}, got {priority!r}")
         if self._batches is not None and scheduling is None:
             return await self._batches.prediction(model, data, priority)
         job = None if scheduling is None else scheduling.job(f"prediction-{uuid.uuid4().hex}", f"prediction:{model.name}", ("cpu",))

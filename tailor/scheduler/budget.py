@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import IntEnum
-from numbers import Real
 
 from .cost import Estimate
 
@@ -76,11 +75,11 @@ class Budget:
     energy: EnergyClass = EnergyClass.NORMAL
 
     def __post_init__(self) -> None:
-        if not isinstance(self.deadline, Real) or math.isnan(self.deadline):
+        if not isinstance(self.deadline, (int, float)) or math.isnan(self.deadline):
             raise ValueError(f"budget: deadline: expected seconds on the scheduler's clock, got {self.deadline!r}")
         for name in ("seconds", "steps"):
             bound = getattr(self, name)
-            if not (isinstance(bound, Real) and bound >= 0):
+            if not (isinstance(bound, (int, float)) and bound >= 0):
                 raise ValueError(f"budget: {name}: expected 0 or more, got {bound!r}")
         if self.energy not in EnergyClass.__members__.values():
             raise ValueError(f"budget: energy: expected one of {', '.join(EnergyClass.__members__)}, got {self.energy!r}")

@@ -77,6 +77,7 @@ class Dispatcher:
         self._exhausted: list[str] = []
         self._stranded: list[str] = []
         self._pressed: list[Turn] = []
+        self._sparing: dict[str, None] = {}  # jobs that were held to spare the battery
         self._placed: str | None = None  # the lane for the job that was looked at last, where nothing keeps it
         self._lacking: set[Blocker] = set()  # what kept jobs in the present decision that lack a place
         self._short: dict[str, set[Blocker]] = {}  # of each lane, and of the cores, what keeps the jobs that lack them
@@ -104,6 +105,8 @@ class Dispatcher:
         Raises ``ValueError`` where one of its identifier is there already, where it may use none of the lanes, and where it
         comes after a job that nobody knows; ``DependencyFailed`` where one that it comes after has ended badly.
         """
+        if not isinstance(job, Job):
+            raise ValueError(f"dispatcher: expected a Job, got {job!r}")
         if job.identifier in self._entries:
             raise ValueError(f"job {job.identifier!r}: expected an identifier that is not in use, got one that is")
         if self.capacity.keys().isdisjoint(job.lanes):
@@ -143,6 +146,8 @@ class Dispatcher:
         else:
             self.queue.add(entry.job, entry.number)
             self._stand(entry, Standing.WAITING, now)
+            if self.queue.keeps(identifier) in (("lanes", entry.job.lanes), (CORES, entry.job.lanes)):
+                self._press_for(entry.job)  # before a place is free it is not looked at, and it may be more urgent
             if not self._lanes(entry.job):
                 self._stranded.append(identifier)
         deadline = entry.job.budget.deadline
@@ -151,8 +156,7 @@ class Dispatcher:
             self._at(ends, identifier)
 
     def ask_alone(self, identifier: str, now: float) -> Turn | None:
-        """As ``ask`` and ``decide`` in one, where that is all there is to decide and the job gets its turn; else ``None``, and nothing
-        has changed. Most short pieces of work find an idle lane: they are spared the queue."""
+        """As ``ask`` and ``decide`` in one for a job that finds an idle lane, and nobody waiting; ``None``: nothing has changed."""
         entry = self._entries[identifier]
         job = entry.job
         held = entry.awaits or job.not_before > now or entry.held_until > now or entry.standing is not Standing.RESTING
@@ -231,6 +235,7 @@ class Dispatcher:
                 self.queue.lift(("tag", tag))
         self._lift(turn.lane)
         if self.around.external_power is False and 0 < (duty := job.budget.energy.duty) < 1:
+            self._sparing[identifier] = None
             self.hold(identifier, now + seconds * (1 / duty - 1), f"{ON_BATTERY} it may work {duty:.0%} of the time")
 
     def finish(self, identifier: str, ok: bool, now: float) -> list[str]:
@@ -241,6 +246,7 @@ class Dispatcher:
         if entry.standing is not Standing.RESTING:
             self.rest(identifier, now)
         del self._entries[identifier]
+        self._sparing.pop(identifier, None)
         entry.standing = Standing.FINISHED
         self._outcomes.pop(identifier, None)  # of another job of that name
         self._outcomes[identifier] = ok
@@ -265,10 +271,12 @@ class Dispatcher:
             return
         self.around = around
         self.queue.lift_all()
-        for entry in self if around.external_power is not False else ():
-            if entry.held_for.startswith(ON_BATTERY):  # there is nothing to spare any more
-                entry.held_until, entry.held_for = -math.inf, ""
-                self._at(-math.inf, entry.job.identifier)
+        if around.external_power is not False:  # there is nothing to spare any more
+            for entry in filter(None, map(self._entries.get, self._sparing)):
+                if entry.held_for.startswith(ON_BATTERY):
+                    entry.held_until, entry.held_for = -math.inf, ""
+                    self._at(-math.inf, entry.job.identifier)
+            self._sparing.clear()
         for turn in self.turns.values():
             job = self._entries[turn.identifier].job
             unmet = job.conditions.unmet(around)
@@ -292,7 +300,7 @@ class Dispatcher:
                 self._look_again(entry, now)
         self._lacking.clear()
         turns: list[Turn] = []
-        while len(self.queue) and any(map(self.has_room, self.capacity)):
+        while len(self.queue) and any(lane in self.capacity and self.has_room(lane) for lanes in self.queue.lanes() for lane in lanes):
             taken = self.queue.take(self._keeps)
             if taken is None:
                 break

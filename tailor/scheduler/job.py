@@ -67,12 +67,12 @@ class Job:
         for name, given in (("tags", self.tags), ("after", self.after), ("lanes", self.lanes)):
             if given is not NO_NAMES and given is not CPU:
                 object.__setattr__(self, name, _names(self.identifier, name, given))
-        for name, field, kind in (("conditions", self.conditions, Conditions), ("budget", self.budget, Budget)):
-            if not isinstance(field, kind):
-                raise ValueError(f"job {self.identifier!r}: {name}: expected {kind.__name__}, got {field!r}")
-        for name, field in (("share", self.share), ("model", self.model)):
-            if not isinstance(field, str):
-                raise ValueError(f"job {self.identifier!r}: {name}: expected a string, got {field!r}")
+        if not (isinstance(self.share, str) and isinstance(self.model, str)):
+            raise ValueError(f"job {self.identifier!r}: share, model: expected strings, got {self.share!r}, {self.model!r}")
+        if not isinstance(self.budget, Budget):
+            raise ValueError(f"job {self.identifier!r}: budget: expected Budget, got {self.budget!r}")
+        if not isinstance(self.conditions, Conditions):
+            raise ValueError(f"job {self.identifier!r}: conditions: expected Conditions, got {self.conditions!r}")
         if not self.lanes:
             raise ValueError(f"job {self.identifier!r}: lanes: expected at least one kind of lane, got none")
         if self.identifier in self.after:

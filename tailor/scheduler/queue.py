@@ -8,7 +8,7 @@ jobs wait, and of however many shares.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush, heapreplace
 from typing import Generic, TypeAlias, TypeVar
@@ -86,6 +86,7 @@ class _Kind:
     """Jobs that wait for the same things; ``parked`` under what keeps them, or ``None``."""
 
     key: Hashable
+    lanes: tuple[str, ...]
     ranking: _Ranking[_Line]
     lines: dict[tuple[int, str], _Line] = field(default_factory=dict)
     parked: Hashable | None = None
@@ -112,6 +113,7 @@ class Queue:
         self._kinds: dict[Hashable, _Kind] = {}
         self._waiting: dict[str, tuple[Order, _Line]] = {}
         self._shares: dict[str, int] = {}  # how many wait
+        self._lanes: dict[tuple[str, ...], int] = {}  # of how many kinds of jobs
         self._contested = False  # whether jobs of several shares have met since nobody waited: else what one has had is no matter
         self._only: tuple[Job, int] | None = None  # a job that waits alone, and is nowhere else: it needs no order
         self._parked: dict[Hashable, dict[_Kind, None]] = {}
@@ -126,6 +128,10 @@ class Queue:
 
     def __contains__(self, identifier: str) -> bool:
         return identifier in self._waiting if self._only is None else identifier == self._only[0].identifier
+
+    def lanes(self) -> Iterable[tuple[str, ...]]:
+        """The lanes that jobs wait for, as they name them."""
+        return self._lanes if self._only is None else (self._only[0].lanes,)
 
     def __iter__(self) -> Iterator[Job]:
         """The jobs in the order in which they would go if nothing kept any; slow, for people."""
@@ -178,7 +184,8 @@ class Queue:
         key = self._kind(job)
         kind = self._kinds.get(key)
         if kind is None:
-            kind = self._kinds[key] = _Kind(key, _Ranking(self._rank))
+            kind = self._kinds[key] = _Kind(key, job.lanes, _Ranking(self._rank))
+            self._lanes[job.lanes] = self._lanes.get(job.lanes, 0) + 1
         where = (job.priority, job.share)
         line = kind.lines.get(where)
         if line is None:
@@ -304,6 +311,9 @@ class Queue:
             del kind.lines[where]
             if not kind.lines:
                 del self._kinds[kind.key]
+                self._lanes[kind.lanes] -= 1
+                if not self._lanes[kind.lanes]:
+                    del self._lanes[kind.lanes]
                 if kind.parked is not None:
                     del self._parked[kind.parked][kind]
                     if not self._parked[kind.parked]:

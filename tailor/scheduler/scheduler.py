@@ -49,6 +49,8 @@ class Scheduler:
 
     To leave the block is to wait for the work that was submitted; jobs whose holders take the turns themselves are not waited for. An
     exception or a cancellation in it cancels the work that waits. Its methods are called from the event loop's thread.
+
+    Raises ``ValueError`` for what makes no sense.
     """
 
     def __init__(
@@ -63,7 +65,15 @@ class Scheduler:
         costs: Costs | None = None,
         clock: Callable[[], float] = anyio.current_time,
     ) -> None:
+        for name, given in (("lanes", lanes), ("limits", limits), ("weights", weights)):
+            if given is not None and not isinstance(given, Mapping):
+                raise ValueError(f"scheduler: {name}: expected a mapping from names, got {given!r}")
+        if sensors is not None and not hasattr(sensors, "read"):
+            raise ValueError(f"scheduler: sensors: expected what reads the machine, as PsutilSensors does, or None, got {sensors!r}")
         self.lanes: dict[str, Lane] = dict(lanes) if lanes is not None else {"cpu": ThreadLane()}
+        for name, lane in self.lanes.items():
+            if not (isinstance(name, str) and name and hasattr(lane, "capacity") and hasattr(lane, "run")):
+                raise ValueError(f"scheduler: lanes: expected lanes, such as ThreadLane, by name, got {lane!r} as {name!r}")
         self.dispatcher = Dispatcher(
             {name: lane.capacity for name, lane in self.lanes.items()},
             cores=processors() if cores is None else cores,

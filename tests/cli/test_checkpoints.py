@@ -87,6 +87,12 @@ def test_in_windows_of_time_it_ends_with_the_same_bits(arguments: list[str], und
     assert output.read_bytes() == undisturbed
 
 
+def test_a_budget_that_ends_before_anything_was_learned_says_so(arguments: list[str], tailor: Terminal, tmp_path: Path) -> None:
+    assert tailor(*arguments, "--output", tmp_path / "o.mlmodel", "--checkpoint", tmp_path / "c", "--resume", "--budget", 1e-9) == 75
+    assert tailor.err == "the budget ended before anything was learned\n"
+    assert not any(path.exists() for path in (tmp_path / "o.mlmodel", tmp_path / "c"))
+
+
 def test_without_a_checkpoint_yet_it_begins(arguments: list[str], tailor: Terminal, tmp_path: Path) -> None:
     options = ["--output", tmp_path / "o.mlmodel", "--checkpoint", tmp_path / "c", "--resume", "--epochs"]
     arguments[arguments.index("--epochs") : arguments.index("--epochs") + 2] = []

@@ -305,6 +305,31 @@ async def test_launches_and_expirations_can_be_simulated() -> None:
     assert world.log == [("launched", 5), ("told: Expiry.TIME", 50)]
 
 
+async def test_a_launch_that_is_no_longer_to_come_is_waited_for_no_longer() -> None:
+    world = World()
+    async with world.running({name: noting(world, 60) for name in "ab"}, at_once=1) as background:
+        for name in "ab":
+            await background.submit(BGProcessingTaskRequest(name))
+        await world.until(10)
+        async with anyio.create_task_group() as group:
+            group.start_soon(background.simulate_launch, "b")
+            await anyio.wait_all_tasks_blocked()
+            await background.cancel("b")
+        await world.until(100)
+    assert world.log == [("a", 0)]
+
+
+async def test_a_request_has_a_forecast_once_a_launch_of_it_is_known() -> None:
+    world = World()
+    async with world.running({"a": noting(world, 40)}) as background:
+        await background.submit(BGProcessingTaskRequest("a"))
+        await world.until(100)
+        await background.submit(BGProcessingTaskRequest("a", BEGIN + HOUR))
+        found = background._scheduler.forecast("a")
+        assert found.begin is not None and found.end is not None and found.seconds == pytest.approx(40)
+        assert [moment.likely - found.time for moment in (found.begin, found.end)] == [pytest.approx(3500), pytest.approx(3540)]
+
+
 async def test_handlers_are_registered_once_and_before() -> None:
     world = World()
     async with Scheduler() as scheduler:

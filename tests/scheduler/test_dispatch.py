@@ -121,6 +121,15 @@ def test_a_more_urgent_job_asks_the_least_urgent_turn_back() -> None:
     assert begun(dispatcher, 4.0) == ["high"]
 
 
+def test_a_more_urgent_job_is_heard_though_others_like_it_wait_already() -> None:
+    dispatcher = Dispatcher({"cpu": 1, "gpu0": 1})
+    for name in ("at work", "waits", "waits too"):
+        asking(dispatcher, name)
+    assert begun(dispatcher) == ["at work"]
+    asking(dispatcher, "high", priority=Priority.USER_INTERACTIVE)
+    assert [turn.identifier for turn in dispatcher.decide(1.0).yields] == ["at work"]
+
+
 def test_a_job_that_could_not_begin_asks_nobody_for_a_place() -> None:
     dispatcher = Dispatcher({"cpu": 1}, around=BATTERY)
     asking(dispatcher, "low", priority=Priority.BACKGROUND)
@@ -368,6 +377,7 @@ def test_a_budget_may_change_while_the_job_waits() -> None:
         (lambda found: Dispatcher({"cpu": 1}, cores=0), "cores: expected a whole number of at least 1, got 0"),
         (lambda found: Dispatcher({"cpu": 1}, limits={"x": 0}), "limit of tag 'x': expected a whole number of at least 1, got 0"),
         (lambda found: Dispatcher({"cpu": 1}, weights={"x": 0.0}), "weight of share 'x': expected a number above 0"),
+        (lambda found: found.submit("a", 0.0), "dispatcher: expected a Job, got 'a'"),
         (lambda found: found.submit(Job(identifier="a"), 0.0), "'a': expected an identifier that is not in use"),
         (lambda found: found.submit(Job(identifier="b", lanes=("gpu",)), 0.0), "'b': lanes: expected one of 'cpu', got 'gpu'"),
         (

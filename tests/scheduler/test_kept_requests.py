@@ -34,6 +34,20 @@ def anyio_backend() -> tuple[str, dict[str, Any]]:
     return "trio", {"clock": MockClock(autojump_threshold=0)}
 
 
+class SlowToNote(MemoryRequestStore):
+    """Takes a second to note a launch; ``noting``: it has begun to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.noting = anyio.Event()
+
+    async def save(self, kept: KeptRequest) -> None:
+        if kept.launches:
+            self.noting.set()
+            await anyio.sleep(1)
+        await super().save(kept)
+
+
 async def test_a_restart_finds_what_was_pending() -> None:
     world, store = World(), MemoryRequestStore()
     requests = [BGProcessingTaskRequest("a", BEGIN + HOUR, True), BGAppRefreshTaskRequest("b", BEGIN + 2 * HOUR)]
@@ -130,22 +144,14 @@ async def test_conditions_that_worsen_while_the_launch_is_noted_interrupt_it() -
 
 
 async def test_what_is_left_while_its_launch_is_noted_is_not_launched() -> None:
-    world, noted = World(), anyio.Event()
-
-    class Slow(MemoryRequestStore):
-        async def save(self, kept: KeptRequest) -> None:
-            if kept.launches:
-                noted.set()
-                await anyio.sleep(1)
-            await super().save(kept)
+    world, store = World(), SlowToNote()
 
     def handler(task: BGTask) -> None:
         world.note("launched")
 
-    store = Slow()
     async with world.running({"a": handler}, store) as background:
         await background.submit(BGProcessingTaskRequest("a"))
-        await noted.wait()
+        await store.noting.wait()
     assert world.log == []
     assert await store.load() == [KeptRequest(BGProcessingTaskRequest("a"), 1)]
 
@@ -292,6 +298,52 @@ async def test_where_the_block_fails_handlers_are_cancelled_and_requests_kept(ho
     assert scope.cancelled_caught == (how == "is cancelled")
     assert world.log == [("cancelled", 10)]
     assert [kept.launches for kept in await store.load()] == [0]
+
+
+async def test_who_cancels_the_job_while_its_launch_is_noted_ends_it_for_good() -> None:
+    world, store = World(), SlowToNote()
+
+    async def handler(task: BGTask) -> None:
+        world.note(f"{task.expired}")
+        await anyio.sleep_forever()
+
+    async with world.running({"a": handler}, store) as background:
+        await background.submit(BGProcessingTaskRequest("a"))
+        await store.noting.wait()
+        assert background._scheduler.cancel("a")
+        await world.until(50)
+        assert identifiers(background) == [] == await store.load() and "0 launched" in repr(background)
+    assert world.log == [("Expiry.CANCELLED", 1)]
+
+
+async def test_who_is_cancelled_while_a_request_is_kept_leaves_memory_and_store_alike() -> None:
+    class Slow(MemoryRequestStore):
+        async def save(self, kept: KeptRequest) -> None:
+            await super().save(kept)
+            await anyio.sleep(10)
+
+    world, store = World(), Slow()
+    async with world.running({"a": noting(world)}, store) as background:
+        with anyio.move_on_after(5):
+            await background.submit(BGProcessingTaskRequest("a", BEGIN + HOUR))
+        assert identifiers(background) == [kept.request.identifier for kept in await store.load()] == ["a"]
+        await world.until(7200)
+    assert world.log == [("a", 3610)]  # noting its launch takes ten seconds, too
+
+
+async def test_what_is_completed_at_the_moment_at_which_all_is_cancelled_is_done() -> None:
+    world, store = World(), MemoryRequestStore()
+
+    async def handler(task: BGTask) -> None:
+        world.note("launched")
+        task.set_task_completed(True)
+        scope.cancel()
+
+    with anyio.CancelScope() as scope:
+        async with world.running({"a": handler}, store) as background:
+            await background.submit(BGProcessingTaskRequest("a"))
+            await anyio.sleep_forever()
+    assert world.log == [("launched", 0)] and await store.load() == []
 
 
 async def test_an_identifier_that_a_job_has_is_waited_for() -> None:

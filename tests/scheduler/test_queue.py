@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -139,3 +140,50 @@ def test_the_queue_is_one_sort_over_all_jobs(moves: list[tuple[str, object]]) ->
                 del model[taken[0].identifier]
         assert len(queue) == len(model)
     assert [job.identifier for job in queue] == [name for _, name in sorted((rank[:3], name) for name, rank in model.items())]
+
+
+shared = st.tuples(st.sampled_from(list(Priority)[:2]), st.sampled_from("abc"), st.sampled_from(["x", "y", "z"]))
+changes = st.lists(
+    st.one_of(
+        st.tuples(st.just("add"), shared),
+        st.tuples(st.sampled_from(["take", "remove", "lift"]), st.integers(0, 9)),
+        st.tuples(st.just("charge"), st.tuples(st.sampled_from("abc"), st.sampled_from([0.5, 1.0, 3.0]))),
+    ),
+    max_size=60,
+)
+
+
+@given(changes)
+def test_shares_are_one_sort_too_whatever_keeps_some_of_their_jobs(moves: list[tuple[str, Any]]) -> None:
+    queue, waiting, used, level, open_tags = Queue(weights={"b": 2.0}), {}, dict.fromkeys("abc", 0.0), 0.0, {"x", "y"}
+
+    def kept(job: Job) -> Hashable | None:
+        return None if job.tags <= open_tags else job.tags
+
+    for number, (move, what) in enumerate(moves):
+        if move == "add":
+            priority, share, tag = what
+            if share not in {other for _, other, _ in waiting.values()}:
+                used[share] = max(used[share], level)
+            queue.add(Job(identifier=str(number), priority=priority, share=share, tags=frozenset({tag})), number)
+            waiting[str(number)] = what
+        elif move == "charge":
+            queue.charge(*what)
+            used[what[0]] += what[1] / (2.0 if what[0] == "b" else 1.0)
+        elif move == "lift":
+            open_tags ^= {"xyz"[what % 3]}
+            queue.lift_all()
+        elif move == "remove" and waiting:
+            name = list(waiting)[what % len(waiting)]
+            assert queue.remove(name) and not queue.remove(name)
+            del waiting[name]
+        elif move == "take":
+            able = [(-priority, used[share], int(name)) for name, (priority, share, tag) in waiting.items() if tag in open_tags]
+            taken = queue.take(kept)
+            assert (taken and taken[1]) == (min(able)[2] if able else None)
+            if taken:
+                level = max(level, used[taken[0].share])
+                del waiting[taken[0].identifier]
+        assert len(queue) == len(waiting) and set(queue.lanes()) == ({("cpu",)} if waiting else set())
+    expected = sorted(waiting, key=lambda name: (-waiting[name][0], used[waiting[name][1]], int(name)))
+    assert [job.identifier for job in queue] == expected

@@ -151,13 +151,17 @@ async def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
         await store.save(FIRST)
 
 
+def size(path: Path) -> int:
+    return path.stat().st_size
+
+
 async def test_a_disk_that_is_full_for_a_while_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     resource = pytest.importorskip("resource", reason="Windows has no limits of a process to fill a disk with")
     path = tmp_path / "requests.db"
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     with SQLiteRequestStore(path) as store:
         await store.save(FIRST)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (Path(f"{path}-wal").stat().st_size, hard))  # no file may grow beyond that
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size(Path(f"{path}-wal")), hard))  # no file may grow beyond that
         try:
             for ask in (store.save(SECOND), store.remove("first"), store.clear()):
                 with pytest.raises(RequestStoreError, match="could not be read or written: "):

@@ -192,6 +192,8 @@ def test_a_budget_that_a_step_does_not_fit_says_how_much_is_missing() -> None:
     assert isinstance(short, BudgetTooSmall) and short.bound == "seconds"
     assert (short.left, short.needs, short.missing) == pytest.approx((2.0, 9.0, 7.0), abs=0.01)
     assert str(short) == "its budget left 2 s, a step needs up to 9 s: 7 s are missing"
+    found.renew("a", Budget(seconds=60.0), 9.0)  # the next window: nothing is missing any more
+    assert why(found, "a", 9.0).reasons == (AtRest(1.0, True),)
 
 
 def test_a_faster_lane_that_is_taken_is_waited_for() -> None:

@@ -166,6 +166,7 @@ BAD_FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"wait": -1}, "wait: expected seconds, 0 or more, got -1"),
     ({"wait": float("inf")}, "wait: expected seconds, 0 or more, got inf"),
     ({"wait": "2 ms"}, "wait: expected seconds, 0 or more, got '2 ms'"),
+    ({"refuses": "no"}, "refuses: expected True or False, got 'no'"),
 ]
 
 

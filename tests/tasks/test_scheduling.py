@@ -158,6 +158,10 @@ async def test_a_prediction_that_cannot_be_is_an_error_of_the_family() -> None:
         ]:
             with pytest.raises(MLTaskStateError, match=message):
                 await runtime.prediction(regression_model(), {"x": np.zeros(2, np.float32)}, scheduling=scheduling)
+        with pytest.raises(MLParameterError, match="prediction: priority: expected one of BACKGROUND, .*, got 'high'"):
+            await runtime.prediction(regression_model(), {}, priority="high")  # type: ignore[arg-type]
+        with pytest.raises(MLParameterError, match=r"prediction: model: expected MLModel, got 'Digits\.mlmodel'"):
+            await runtime.prediction("Digits.mlmodel", {})  # type: ignore[arg-type]
         with pytest.raises(MLModelError):
             await runtime.prediction(regression_model(), {"x": np.zeros(3, np.float32)})
         assert runtime.scheduler.waiting == 0
@@ -460,6 +464,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"conditions": "power"}, "conditions: expected Conditions, got 'power'"),
     ({"tags": "user"}, "tags: expected non-empty strings, got 'user'"),
     ({"lanes": "cpu"}, "lanes: expected"),
+    ({"lanes": 3}, "lanes: expected a list of names, got 3"),
     ({"lanes": [""]}, "lanes: expected non-empty strings"),
     ({"lanes": []}, "lanes: expected at least one"),
     ({"after": ["task"]}, "after: expected a list of tasks, got \\['task'\\]"),
@@ -474,6 +479,11 @@ BAD: list[tuple[dict[str, Any], str]] = [
 async def test_a_scheduling_that_makes_no_sense_is_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(MLParameterError, match=message):
         MLScheduling(**fields)
+
+
+async def test_a_runtime_wants_its_lanes_by_name() -> None:
+    with pytest.raises(MLParameterError, match=r"runtime: lanes: expected a mapping from names to lanes, got \['cpu'\]"):
+        Runtime(lanes=["cpu"])  # type: ignore[arg-type]
 
 
 async def test_a_scheduling_needs_a_runtime_that_can_follow_it() -> None:

@@ -229,10 +229,9 @@ class Dispatcher:
         if self.needs_cores(turn.lane):
             self.free_cores += turn.threads
             self._lift(CORES)
-        if job.tags:
-            for tag in job.tags & self.limits.keys():
-                self.tagged[tag] -= 1
-                self.queue.lift(("tag", tag))
+        for tag in job.tags and job.tags & self.limits.keys():
+            self.tagged[tag] -= 1
+            self.queue.lift(("tag", tag))
         self._lift(turn.lane)
         if self.around.external_power is False and 0 < (duty := job.budget.energy.duty) < 1:
             self._sparing[identifier] = None
@@ -393,9 +392,8 @@ class Dispatcher:
         self.busy[lane] += 1
         if self.needs_cores(lane):
             self.free_cores -= turn.threads
-        if job.tags:
-            for tag in job.tags & self.limits.keys():
-                self.tagged[tag] += 1
+        for tag in job.tags and job.tags & self.limits.keys():
+            self.tagged[tag] += 1
         return turn
 
     def _turn(self, entry: Entry, lane: str, threads: int, now: float) -> Turn:

@@ -158,10 +158,6 @@ async def test_a_prediction_that_cannot_be_is_an_error_of_the_family() -> None:
         ]:
             with pytest.raises(MLTaskStateError, match=message):
                 await runtime.prediction(regression_model(), {"x": np.zeros(2, np.float32)}, scheduling=scheduling)
-        with pytest.raises(MLParameterError, match="prediction: priority: expected one of BACKGROUND, .*, got 'high'"):
-            await runtime.prediction(regression_model(), {}, priority="high")  # type: ignore[arg-type]
-        with pytest.raises(MLParameterError, match=r"prediction: model: expected MLModel, got 'Digits\.mlmodel'"):
-            await runtime.prediction("Digits.mlmodel", {})  # type: ignore[arg-type]
         with pytest.raises(MLModelError):
             await runtime.prediction(regression_model(), {"x": np.zeros(3, np.float32)})
         assert runtime.scheduler.waiting == 0
@@ -479,11 +475,6 @@ BAD: list[tuple[dict[str, Any], str]] = [
 async def test_a_scheduling_that_makes_no_sense_is_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(MLParameterError, match=message):
         MLScheduling(**fields)
-
-
-async def test_a_runtime_wants_its_lanes_by_name() -> None:
-    with pytest.raises(MLParameterError, match=r"runtime: lanes: expected a mapping from names to lanes, got \['cpu'\]"):
-        Runtime(lanes=["cpu"])  # type: ignore[arg-type]
 
 
 async def test_a_scheduling_needs_a_runtime_that_can_follow_it() -> None:

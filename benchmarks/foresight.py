@@ -18,9 +18,9 @@ from datetime import datetime
 from datetime import time as clock
 
 from tailor.scheduler import Conditions, Dispatcher, Job, JobStarted, Observers, Priority, QuietHours, Trace, Work, daily, simulate
-from tailor.scheduler.forecast import forecast
-from tailor.scheduler.statistics import statistics
-from tailor.scheduler.why import why
+from tailor.scheduler.outlook.forecast import forecast
+from tailor.scheduler.outlook.statistics import statistics
+from tailor.scheduler.outlook.why import why
 
 MONDAY = datetime(2026, 11, 16, 8)
 PATTERN = {

@@ -1,9 +1,18 @@
 """WHEN and WHERE work runs; it never asks what the work is."""
 
-from .accelerator import Accelerator, AcceleratorLane
-from .background import BGTaskScheduler
+from .background import (
+    BGAppRefreshTask,
+    BGProcessingTask,
+    BGTask,
+    BGTaskScheduler,
+    Expiry,
+    LaunchFailed,
+    MemoryRequestStore,
+    RequestStore,
+    RequestStoreError,
+    SQLiteRequestStore,
+)
 from .budget import Allowance, Budget, EnergyClass, Spent, steps_that_fit
-from .channel import Channel
 from .conditions import Conditions, QuietHours, Surroundings, Unmet
 from .cost import Costs, Estimate
 from .dispatch import Dispatcher
@@ -30,30 +39,39 @@ from .events import (
     RequestStoreFailed,
     SurroundingsChanged,
 )
-from .forecast import Forecast, Moment
 from .job import Job, Priority
-from .lane import Lane, ThreadLane
-from .launch import BGAppRefreshTask, BGProcessingTask, BGTask, Expiry, LaunchFailed
-from .processes import ProcessLane
-from .queue import Queue
-from .reasons import (
+from .lanes import Accelerator, AcceleratorLane, Channel, Lane, ProcessLane, ThreadLane, caller
+from .outlook import (
     AfterJobs,
     AtRest,
     AtWork,
     BudgetTooSmall,
     CoresTaken,
+    Course,
     Finished,
+    Forecast,
     LanesFull,
+    LaneUse,
+    Moment,
     Next,
     NoLane,
     OthersAhead,
     Reason,
+    RequestedWork,
+    Simulation,
     SparesBattery,
+    Statistics,
+    Stretch,
     TagLimit,
     TooEarly,
+    Trace,
     UnmetConditions,
+    Why,
+    Work,
+    daily,
+    simulate,
 )
-from .request_store import MemoryRequestStore, RequestStore, RequestStoreError, SQLiteRequestStore
+from .queue import Queue
 from .requests import (
     BGAppRefreshTaskRequest,
     BGProcessingTaskRequest,
@@ -65,16 +83,10 @@ from .requests import (
 from .retry import Retry
 from .scheduler import Scheduler
 from .sensors import PsutilSensors, Sensors
-from .simulate import simulate
-from .statistics import LaneUse, Statistics
 from .stream import EventStream, Observers
 from .telemetry import Telemetry
 from .ticket import Stint, Ticket
-from .timeline import Course, Simulation, Stretch
-from .trace import RequestedWork, Trace, Work, daily
 from .turn import Entry, Standing, Turn
-from .why import Why
-from .worker import caller
 
 __all__ = [
     "Accelerator",

@@ -16,23 +16,18 @@ from .conditions import Surroundings
 from .cost import CHECKPOINT, Costs
 from .dispatch import Dispatcher
 from .errors import BudgetExhausted, DependencyFailed, JobCancelled, LaneLost, SchedulerClosed, SchedulerError, SchedulerFull
-from .forecast import Forecast, forecast
 from .job import Job, Named, name_of
-from .lane import Lane, ThreadLane
+from .lanes import Lane, ThreadLane
+from .outlook import Forecast, Player, Simulation, Statistics, Trace, Why, copied, forecast, statistics, why
 from .processors import processors
 from .reporter import Reporter
 from .retry import LOST_LANE, Retry
 from .room import Room
 from .runner import Runner
 from .sensors import Sensors, keep_reading, reading
-from .simulate import Player, copied
-from .statistics import Statistics, statistics
 from .stream import MOST_EVENTS, EventStream, Observers
 from .ticket import Stint, Ticket
-from .timeline import Simulation
-from .trace import Trace
 from .turn import Standing, Turn
-from .why import Why, why
 
 Result = TypeVar("Result")
 

@@ -11,15 +11,17 @@ from datetime import datetime, timedelta, timezone
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 import anyio.lowlevel
 
+from .background import RequestStore, RequestStoreError
 from .conditions import Surroundings
-from .lane import Lane, Result
-from .request_store import RequestStore, RequestStoreError
+from .lanes import Lane
 from .requests import BGAppRefreshTaskRequest, BGProcessingTaskRequest, KeptRequest
+
+Result = TypeVar("Result")
 
 MEETING_SECONDS = 30.0
 """How long work waits for other work that should run at the same time; a lane that keeps its promises never lets it wait so long."""

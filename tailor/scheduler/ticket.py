@@ -14,7 +14,7 @@ from .budget import Allowance, Budget
 from .cost import CHECKPOINT, Costs, Estimate
 from .errors import JobCancelled, LaneLost, SchedulerClosed, SchedulerError, TurnWithdrawn
 from .job import Job
-from .lane import Lane
+from .lanes import Lane
 from .retry import Retry
 from .turn import Entry, Standing, Turn
 

@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 
 from tailor.scheduler import BGTask, BGTaskScheduler, Event, RequestStore, Scheduler, Surroundings
-from tailor.scheduler.launch import Handler
+from tailor.scheduler.background.launch import Handler
 from tailor.scheduler.testing import FakeSensors
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tailor.scheduler import Budget, Conditions, Costs, Dispatcher, Forecast, Job, Moment, Scheduler, Surroundings, Trace, Work, simulate
-from tailor.scheduler.forecast import forecast
+from tailor.scheduler.outlook.forecast import forecast
 from tailor.scheduler.testing import InlineLane
 
 

@@ -16,7 +16,8 @@ from typing import Any
 import anyio
 import pytest
 
-from tailor.scheduler import Channel, LaneLost, ProcessLane, SchedulerClosed, SchedulerError, caller, processes, worker
+from tailor.scheduler import Channel, LaneLost, ProcessLane, SchedulerClosed, SchedulerError, caller
+from tailor.scheduler.lanes import processes, worker
 from tailor.scheduler.testing import check_lane
 from tests.scheduler import remote_work
 

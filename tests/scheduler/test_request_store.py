@@ -15,7 +15,7 @@ import anyio
 import pytest
 
 from tailor.scheduler import BGProcessingTaskRequest, KeptRequest, MemoryRequestStore, RequestStore, RequestStoreError, SQLiteRequestStore
-from tailor.scheduler import request_store as implementation
+from tailor.scheduler.background import request_store as implementation
 from tailor.scheduler.testing import FaultyRequestStore, check_request_store
 
 pytestmark = pytest.mark.anyio

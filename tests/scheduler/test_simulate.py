@@ -32,7 +32,7 @@ from tailor.scheduler import (
     daily,
     simulate,
 )
-from tailor.scheduler.simulate import Player, copied
+from tailor.scheduler.outlook.simulate import Player, copied
 from tailor.scheduler.testing import InlineLane
 
 HOUR, DAY = 3600.0, 86400.0

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from tailor.scheduler import Dispatcher, Job, LaneLost, LaneUse, Outcome, Retry, Scheduler
-from tailor.scheduler.statistics import statistics
+from tailor.scheduler.outlook.statistics import statistics
 from tailor.scheduler.testing import InlineLane
 
 FINISHED = dict.fromkeys(Outcome, 0)

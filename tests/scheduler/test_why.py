@@ -34,9 +34,9 @@ from tailor.scheduler import (
     TooEarly,
     UnmetConditions,
 )
-from tailor.scheduler.reasons import spoken
+from tailor.scheduler.outlook.reasons import spoken
+from tailor.scheduler.outlook.why import why
 from tailor.scheduler.testing import InlineLane
-from tailor.scheduler.why import why
 
 
 def dispatcher(*jobs: Job, now: float = 0.0, lanes: dict[str, int] | None = None, **more: Any) -> Dispatcher:

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import anyio
 
+from ..requests import BGTaskRequest, KeptRequest
 from .request_store import RequestStore, RequestStoreError
-from .requests import BGTaskRequest, KeptRequest
 
 
 class Keeping:

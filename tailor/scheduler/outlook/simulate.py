@@ -10,19 +10,19 @@ from datetime import UTC, datetime, time, timedelta
 from functools import partial
 from heapq import heappop, heappush
 
+from ..conditions import Conditions, Surroundings
+from ..dispatch import Dispatcher
+from ..errors import SchedulerError
+from ..events import Outcome
+from ..job import Job
+from ..requests import AT_ONCE, LANE, NOTICE, PROCESSING_SECONDS, REFRESH_SECONDS, BGAppRefreshTaskRequest, check_request, request_job
+from ..tally import Tally
+from ..turn import Turn
 from .actor import Actor, After, Launched, Pace, Plan, Stepper
-from .conditions import Conditions, Surroundings
-from .dispatch import Dispatcher
-from .errors import SchedulerError
-from .events import Outcome
-from .job import Job
 from .ledger import Ledger
-from .requests import AT_ONCE, LANE, NOTICE, PROCESSING_SECONDS, REFRESH_SECONDS, BGAppRefreshTaskRequest, check_request, request_job
 from .statistics import statistics
-from .tally import Tally
 from .timeline import Course, Simulation, Stretch
 from .trace import RequestedWork, Trace
-from .turn import Turn
 
 DAY = 86400.0
 TOO_SHORT = "its launch was too short"

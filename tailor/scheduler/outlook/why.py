@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .dispatch import Dispatcher
-from .job import Job
+from ..dispatch import Dispatcher
+from ..job import Job
+from ..turn import Entry, Standing
 from .reasons import (
     AfterJobs,
     AtRest,
@@ -27,7 +28,6 @@ from .reasons import (
     UnmetConditions,
     spoken,
 )
-from .turn import Entry, Standing
 
 PLACES = ("lanes", "cores")
 """What those wait for that only lack a place to work."""

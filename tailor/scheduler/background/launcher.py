@@ -7,22 +7,18 @@ from collections.abc import Callable, Sized
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
-from .conditions import Conditions
-from .errors import JobCancelled, SchedulerClosed
-from .events import RequestGivenUp, RequestLaunched, RequestStoreFailed
-from .job import Job
-from .keeping import Keeping
-from .lane import Result
-from .launch import BGAppRefreshTask, BGProcessingTask, BGTask, Ended, Expiry, Handler, LaunchFailed
-from .reasons import Reason
-from .request_store import MemoryRequestStore, RequestStore, RequestStoreError
-from .requests import (
+from ..conditions import Conditions
+from ..errors import JobCancelled, SchedulerClosed
+from ..events import RequestGivenUp, RequestLaunched, RequestStoreFailed
+from ..job import Job
+from ..outlook import Reason, Why
+from ..requests import (
     AT_ONCE,
     LANE,
     NOTICE,
@@ -34,9 +30,13 @@ from .requests import (
     check_request,
     request_job,
 )
-from .scheduler import Scheduler
-from .ticket import Stint, Ticket
-from .why import Why
+from ..scheduler import Scheduler
+from ..ticket import Stint, Ticket
+from .keeping import Keeping
+from .launch import BGAppRefreshTask, BGProcessingTask, BGTask, Ended, Expiry, Handler, LaunchFailed
+from .request_store import MemoryRequestStore, RequestStore, RequestStoreError
+
+Result = TypeVar("Result")
 
 TOLERANCE = 1.0
 """Seconds by which the wall clock may leave the scheduler's before dates are reckoned anew."""

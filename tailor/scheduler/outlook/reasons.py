@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from .budget import EnergyClass
-from .conditions import Unmet
+from ..budget import EnergyClass
+from ..conditions import Unmet
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Generic, Protocol, TypeVar
 import anyio
 import anyio.to_thread
 
-from .errors import LaneLost
+from ..errors import LaneLost
 
 Result = TypeVar("Result")
 

@@ -14,7 +14,7 @@ from multiprocessing.reduction import ForkingPickler
 from traceback import format_exception_only
 from typing import Any, TypeAlias
 
-from .errors import SchedulerError
+from ..errors import SchedulerError
 
 Packed: TypeAlias = bytes | memoryview
 

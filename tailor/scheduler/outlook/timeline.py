@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from .dispatch import Dispatcher
+from ..dispatch import Dispatcher
+from ..requests import LANE
 from .reasons import spoken
-from .requests import LANE
 from .statistics import Statistics
 from .why import Why, why
 

@@ -14,8 +14,8 @@ from typing import Protocol, TypeVar
 import anyio.lowlevel
 import anyio.to_thread
 
-from .errors import SchedulerError
-from .requests import BGAppRefreshTaskRequest, BGProcessingTaskRequest, BGTaskRequest, KeptRequest
+from ..errors import SchedulerError
+from ..requests import BGAppRefreshTaskRequest, BGProcessingTaskRequest, BGTaskRequest, KeptRequest
 
 Given = TypeVar("Given")
 

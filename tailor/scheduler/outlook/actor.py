@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol
 
-from .job import Job
-from .turn import Turn
+from ..job import Job
+from ..turn import Turn
 
 Pace = Callable[[Job, str, int], float | None]
 """What a step of a job takes on a lane with so many threads, where its trace does not say; ``None``: nobody knows."""

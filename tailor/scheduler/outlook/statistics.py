@@ -6,9 +6,9 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .dispatch import Dispatcher
-from .events import Outcome
-from .turn import Standing
+from ..dispatch import Dispatcher
+from ..events import Outcome
+from ..turn import Standing
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from multiprocessing import connection as connections
 from queue import SimpleQueue
 from typing import Any
 
-from .errors import SchedulerError
+from ..errors import SchedulerError
 from .link import Kind, Link, Packed, packed, packed_error, unpacked
 
 MOST_CHANNELS = 32

@@ -8,14 +8,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from .cost import Estimate
-from .dispatch import Dispatcher
-from .job import Job
+from ..cost import Estimate
+from ..dispatch import Dispatcher
+from ..job import Job
+from ..turn import Entry, Standing
 from .reasons import spoken
 from .simulate import Player, copied
 from .timeline import Simulation
 from .trace import Trace
-from .turn import Entry, Standing
 from .why import why
 
 

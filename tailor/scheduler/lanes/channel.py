@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .errors import SchedulerError
+from ..errors import SchedulerError
 from .link import Kind, Packed, packed, packed_error, unpacked
 
 if TYPE_CHECKING:

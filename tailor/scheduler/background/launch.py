@@ -11,9 +11,9 @@ from typing import Any, TypeAlias
 
 import anyio
 
-from .budget import Budget
-from .errors import SchedulerError
-from .requests import BGTaskRequest
+from ..budget import Budget
+from ..errors import SchedulerError
+from ..requests import BGTaskRequest
 
 Handler: TypeAlias = "Callable[[BGTask], Awaitable[None] | None]"
 """Called on the event loop with the task; plain or async. A plain one starts something and returns."""

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, time, timedelta
 from typing import Any, TypeVar
 
-from .conditions import Conditions, Surroundings
-from .cost import Costs
-from .job import Job
-from .requests import BGTaskRequest
+from ..conditions import Conditions, Surroundings
+from ..cost import Costs
+from ..job import Job
+from ..requests import BGTaskRequest
 
 Kind = TypeVar("Kind")
 

@@ -9,10 +9,10 @@ import sys
 from multiprocessing import Pipe
 from typing import Any
 
+from ..errors import LaneLost, SchedulerError
+from ..processors import processors
 from .channel import Channel
-from .errors import LaneLost, SchedulerError
 from .link import Kind, Link, Packed, unpacked
-from .processors import processors
 
 BLAS_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -92,7 +92,7 @@ def _started(handle: int, of: int) -> subprocess.Popen[bytes]:
     if not any(name in environment for name in BLAS_THREADS):
         environment |= dict.fromkeys(BLAS_THREADS, str(max(1, processors() // of)))
     # -P: the folder that it is started in is no place to import from, unless it is one here
-    command = [sys.executable, "-P", "-c", f"from tailor.scheduler.worker import main; main({handle})"]
+    command = [sys.executable, "-P", "-c", f"from tailor.scheduler.lanes.worker import main; main({handle})"]
     if sys.platform == "win32":
         os.set_handle_inheritable(handle, True)
         inherited = subprocess.STARTUPINFO(lpAttributeList={"handle_list": [handle]})

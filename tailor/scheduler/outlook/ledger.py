@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
-from .conditions import Conditions
-from .dispatch import Dispatcher
-from .turn import Entry, Standing
+from ..conditions import Conditions
+from ..dispatch import Dispatcher
+from ..turn import Entry, Standing
 
 Account = defaultdict[str, float]
 

@@ -11,8 +11,8 @@ from typing import Self, TypeVar
 import anyio
 import anyio.to_thread
 
+from ..errors import SchedulerClosed
 from .channel import Channel
-from .errors import SchedulerClosed
 from .link import packed
 from .process import WorkerProcess
 

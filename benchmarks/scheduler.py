@@ -24,6 +24,7 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -31,11 +32,13 @@ import numpy as np
 from anyio import to_thread
 from budgets import LABELS, PIXELS, model
 
-from tailor import Conditions, MLArrayBatchProvider, MLModelConfiguration, MLUpdateTask, Priority, Runtime
+from tailor import Conditions, MLArrayBatchProvider, MLModel, MLModelConfiguration, MLUpdateTask, Priority, Runtime
 from tailor import MLParameterKey as Key
 from tailor.scheduler import Dispatcher, Job, JobCancelled, Scheduler, Surroundings, ThreadLane
 
 BATCH = 15
+MODELS = Path(__file__).parents[2] / "shared" / "models"
+CONVOLUTIONS = "MNIST_Model"
 GOALS = {"turn": 1.5, "memory": 1024, "decision": 1e-3, "lanes": 0.65}
 
 
@@ -202,18 +205,20 @@ def print_decisions(count: int) -> None:
         print(f"| {name} | {' | '.join(f'{cell * 1e6:.0f}' for cell in found)} |")
 
 
-def update(examples: int, threads: int | None, runtime: Runtime | None) -> MLUpdateTask:
-    """One epoch of dense layers, whose time is spent computing."""
+def update(name: str, examples: int, threads: int | None, runtime: Runtime | None) -> MLUpdateTask:
+    """One epoch: of convolutions, mini-batches of 128 that take some 60 ms, or of dense layers, of 32 that take some 4 ms."""
     rng = np.random.default_rng(1)
-    data = {"image": rng.random((examples, PIXELS), np.float32), "output_true": rng.integers(0, LABELS, (examples, 1)).astype(np.int32)}
+    shape = (1, 28, 28) if name == CONVOLUTIONS else (PIXELS,)
+    network = MLModel(MODELS / "MNIST_Model.mlmodel") if name == CONVOLUTIONS else model(1024)
+    data = {"image": rng.random((examples, *shape), np.float32), "output_true": rng.integers(0, LABELS, (examples, 1)).astype(np.int32)}
     configuration = MLModelConfiguration(parameters={Key.SEED: 1, Key.EPOCHS: 1}, threads=threads)
-    return MLUpdateTask(model(1024), MLArrayBatchProvider(data), configuration, runtime=runtime)
+    return MLUpdateTask(network, MLArrayBatchProvider(data), configuration, runtime=runtime)
 
 
-async def updated(examples: int, workers: int, threads: int, times: int = 2) -> float:
+async def updated(name: str, examples: int, workers: int, threads: int, times: int = 2) -> float:
     """Seconds of so many updates on so many lanes."""
     async with Runtime(workers=workers) as runtime:
-        tasks = [update(examples, threads, runtime) for _ in range(times)]
+        tasks = [update(name, examples, threads, runtime) for _ in range(times)]
         begin = time.perf_counter()
         for task in tasks:
             task.resume()
@@ -222,18 +227,18 @@ async def updated(examples: int, workers: int, threads: int, times: int = 2) -> 
         return time.perf_counter() - begin
 
 
-def alone(examples: int, begin: Any, ends: Any) -> None:
+def alone(name: str, examples: int, begin: Any, ends: Any) -> None:
     """One update in a process of its own, begun when the other one is ready."""
-    anyio.run(updated, 256, 1, 1, 1)
+    anyio.run(updated, name, 256, 1, 1, 1)
     begin.wait()
-    ends.put(anyio.run(updated, examples, 1, 1, 1))
+    ends.put(anyio.run(updated, name, examples, 1, 1, 1))
 
 
-def side_by_side(examples: int) -> float:
+def side_by_side(name: str, examples: int) -> float:
     """Seconds of two updates in two processes, which share nothing but the machine."""
     context = multiprocessing.get_context("spawn")
     barrier, ends = context.Barrier(2), context.Queue()
-    processes = [context.Process(target=alone, args=(examples, barrier, ends)) for _ in range(2)]
+    processes = [context.Process(target=alone, args=(name, examples, barrier, ends)) for _ in range(2)]
     for process in processes:
         process.start()
     seconds = max(ends.get() for _ in processes)
@@ -242,8 +247,8 @@ def side_by_side(examples: int) -> float:
     return seconds
 
 
-def print_updates(examples: int, runs: int, in_processes: int) -> None:
-    """The table of two updates."""
+def print_updates(network: str, examples: int, runs: int, in_processes: int) -> None:
+    """The table of two updates of one network."""
     cores = Scheduler().dispatcher.cores
     ways = {
         "one after the other, 1 thread": (1, 1),
@@ -253,13 +258,13 @@ def print_updates(examples: int, runs: int, in_processes: int) -> None:
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(runs + 1):
         for name, (workers, threads) in ways.items():
-            took = anyio.run(updated, examples, workers, threads)
+            took = anyio.run(updated, network, examples, workers, threads)
             if number:
                 seconds[name].append(took)
     base = next(iter(seconds.values()))
     if in_processes:
-        seconds["two processes, 1 thread each"] = [side_by_side(examples) for _ in range(in_processes)]
-    print(f"\n| two updates, {cores} cores | median s | fastest s | ratio of medians | of the fastest | goal |")
+        seconds["two processes, 1 thread each"] = [side_by_side(network, examples) for _ in range(in_processes)]
+    print(f"\n| two updates, {network}, {cores} cores | median s | fastest s | ratio of medians | of the fastest | goal |")
     print("|---|---:|---:|---:|---:|---:|")
     for name, found in seconds.items():
         ratios = f"{statistics.median(found) / statistics.median(base):.2f} | {min(found) / min(base):.2f}"
@@ -283,7 +288,9 @@ def main() -> None:
     if chosen.decisions:
         print_decisions(chosen.decisions)
     if chosen.runs:
-        print_updates(chosen.examples, chosen.runs, chosen.processes)
+        if (MODELS / "MNIST_Model.mlmodel").exists():
+            print_updates(CONVOLUTIONS, chosen.examples // 2, chosen.runs, chosen.processes)
+        print_updates("dense layers", chosen.examples, chosen.runs, chosen.processes)
 
 
 if __name__ == "__main__":

@@ -276,8 +276,9 @@ class MLUpdateTask(MLTask[MLUpdateContext]):
         notes: Sequence[Note] = []
         async with self._ticket.turn() as turn:
             turn.interrupt = self._training.interrupt
+            bounds = Bounds(turn.seconds, turn.steps, turn.step, threads=turn.threads)
             try:
-                stretch = await self._worked(self._workplace(turn), Bounds(turn.seconds, turn.steps, turn.step, threads=turn.threads))
+                stretch = await self._worked(self._workplace(turn), bounds, asked_back=turn.yields)
             except LaneLost as error:
                 self._lost(error, turn)
             except Exception as error:
@@ -326,12 +327,15 @@ class MLUpdateTask(MLTask[MLUpdateContext]):
         self._attempts += 1
         return None if self._scheduling.retry is None else self._scheduling.retry.after(error, self._attempts)
 
-    async def _worked(self, workplace: Workplace, bounds: Bounds) -> Stretch:
-        """One stretch. Where this is interrupted, the training hears of it at once: the lane waits for its end."""
+    async def _worked(self, workplace: Workplace, bounds: Bounds, *, asked_back: bool = False) -> Stretch:
+        """One stretch, of one mini-batch where the turn was ``asked_back`` before it began. Where this is interrupted, the training
+        hears of it at once: the lane waits for its end."""
         for context in list(self._contexts):
             context._settle()
         self._training.change(self._changes)
         self._changes.clear()
+        if asked_back:
+            self._training.interrupt()
         wanted = self._wanted()
         stretch = NOTHING
         failure: Exception | None = None

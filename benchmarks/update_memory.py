@@ -68,7 +68,7 @@ def measured(network: MLModel, pixels: Array, labels: Array, threads: int, cache
         await task
         own, slots = total(learner.parameters), total(learner.slots)
         frozen = 0 if learner._front is None else total(learner._front.graph.parameters)
-        values = made_of_a_batch(learner._front) + made_of_a_batch(learner.trainer._plans)
+        values = made_of_a_batch(learner._front) + made_of_a_batch(learner.trainer.plans)
         row = 4 * 500 + 8  # what the head is given, and the class
         kept = min(len(pixels) * row, cache_bytes) if learner.frozen else 0
         parts.update(parameters=own, optimizer=slots, gradients=own, batch=values, frozen=frozen, kept=kept)

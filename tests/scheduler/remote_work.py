@@ -78,7 +78,7 @@ def work_until_told() -> str:
     with caller().listening(print):
         caller().ask("at work")
         while True:
-            time.sleep(1)
+            time.sleep(1)  # until its process is ended: nothing is measured by it
 
 
 def surroundings() -> tuple[list[str], str | None]:

@@ -99,7 +99,7 @@ class InProcess:
                 outcome = await self._lane.run(partial(serve, order), self._channel)
         except LaneLost:
             raise
-        except Exception:
+        except Exception:  # whatever failed, what was learned before it counts here as it does in a thread
             for reached in self._reached:
                 with anyio.CancelScope(shield=True):
                     await to_thread.run_sync(training.put, reached.position, reached.state)

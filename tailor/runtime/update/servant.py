@@ -130,7 +130,7 @@ def serve(order: Order) -> Outcome:
     with caller().listening(lambda cancels: training.cancel() if cancels else training.interrupt()):
         try:
             stretch = _stretched(training, order, is_new)
-        except Exception:
+        except Exception:  # passed on below; what was learned before it goes home first
             caller().ask(_reached(training))
             raise
     ended = time.monotonic()

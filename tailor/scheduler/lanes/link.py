@@ -74,7 +74,7 @@ def packed_error(error: BaseException, *about: object) -> Packed:
         body = packed((error, *about))
         if type(unpacked(body)[0]) is type(error):
             return body
-    except Exception:  # an error of somebody else's may do anything here
+    except Exception:  # an error of somebody else's may do anything here: its text is sent then, below
         pass
     text = "".join(format_exception_only(error)).strip()
     return packed((SchedulerError(f"process lane: an error that cannot be sent between processes: {text}"), *about))

@@ -94,7 +94,7 @@ class Caller:
                     self._works.put(message)
         except (EOFError, OSError):
             self._works.put(None)
-        time.sleep(GRACE)
+        time.sleep(GRACE)  # the parent is gone: a thread of its own gives what runs the time to end by itself
         os._exit(1)  # work that nobody waits for, or something that does not want to end
 
     def _begin(self, number: int) -> None:

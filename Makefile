@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 # make conformance SUITES="nn pipeline" SAMPLE=5 ARGS="-k softmax"
 HARNESS ?= ../shared/conformance
 SUITES ?= nn
+# make test WORKERS=0 for one process, ARGS="tests/cli -k forget"; four at most, each takes a gigabyte
+WORKERS ?= auto
 SAMPLE ?= 0
 ARGS ?=
 CONFORMANCE := build/conformance
@@ -16,24 +18,25 @@ ROUNDS ?=
 SEED ?= 0
 ONLY ?=
 
-# make faults KILLS=20 WORKER_KILLS=10 UPDATES=4
+# make faults KILLS=20 WORKER_KILLS=10 UPDATES=4 DAEMON_KILLS=20
 KILLS ?= 200
 WORKER_KILLS ?= 100
 UPDATES ?= 20
+DAEMON_KILLS ?= 200
 
 # The digits and the updatable model of make federated
 MODELS ?= ../shared/models
 FEDERATED := build/federated
 
-.PHONY: help demo test lint bench fuzz faults conformance federated clean
+.PHONY: help demo test lint bench bench-smallest fuzz faults conformance federated clean
 
 help:
 	@echo "make demo         teach a drawing classifier new digits, from an empty machine (under a minute once installed)"
-	@echo "make test         every test"
+	@echo "make test         the tests, on all cores (WORKERS=, ARGS=)"
 	@echo "make lint         ruff, mypy --strict, import contracts"
-	@echo "make bench        every program in benchmarks/"
-	@echo "make fuzz         spoils small models and runs them, for a minute (SECONDS=, ROUNDS=, SEED=, ONLY=)"
-	@echo "make faults       kills trainings and worker processes with SIGKILL at random moments (KILLS=200, WORKER_KILLS=100, UPDATES=20, SEED=)"
+	@echo "make bench        every program in benchmarks/; make bench-smallest: whether each of them still runs, a few minutes"
+	@echo "make fuzz         spoils small models and runs them, and files of records and reads them, a minute each (SECONDS=, ROUNDS=, SEED=, ONLY=)"
+	@echo "make faults       kills trainings, worker processes and a daemon with SIGKILL at random moments (KILLS=200, WORKER_KILLS=100, UPDATES=20, DAEMON_KILLS=200, SEED=)"
 	@echo "make conformance  coremltools' own tests with tailor behind them (SUITES=, SAMPLE=, ARGS=)"
 	@echo "make federated    the Flower example and its test, in an environment of its own"
 	@echo "make clean        what the commands above made, the environment too"
@@ -42,21 +45,25 @@ demo: $(VENV)/demo.stamp
 	$(BIN)/python examples/demo.py
 
 test: $(VENV)/test.stamp
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal --ignore tests/test_benchmarks.py $(ARGS)
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/mypy -p tailor
 	$(BIN)/lint-imports
 
+bench-smallest: $(VENV)/test.stamp
+	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal tests/test_benchmarks.py
+
 bench: $(VENV)/peers.stamp
 	@set -e; for program in benchmarks/*.py; do echo "== $$program"; $(BIN)/python "$$program"; done
 
 fuzz: $(VENV)/test.stamp
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(ROUNDS:%=--rounds %) --seed $(SEED) --only '$(ONLY)'
+	$(BIN)/python -m tests.fuzz.records --seconds $(SECONDS) $(ROUNDS:%=--rounds %) --seed $(SEED)
 
 faults: $(VENV)/test.stamp
-	$(BIN)/python -m tests.faults --kills $(KILLS) --worker-kills $(WORKER_KILLS) --updates $(UPDATES) --seed $(SEED)
+	$(BIN)/python -m tests.faults --kills $(KILLS) --worker-kills $(WORKER_KILLS) --updates $(UPDATES) --daemon-kills $(DAEMON_KILLS) --seed $(SEED)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

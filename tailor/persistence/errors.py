@@ -72,3 +72,35 @@ def path_of(parts: Sequence[str | int]) -> str:
         else:
             text += f"[{brief(part)}]"
     return text or "the record"
+
+
+class StoreError(Exception):
+    """A store, or what it is kept in, could not do what was asked; nothing that was there before is lost."""
+
+
+class BackendError(StoreError):
+    """A backend failed: a disk that is full, a server that does not answer, a permission that lacks; ``__cause__`` has more."""
+
+
+class TooLargeError(BackendError):
+    """What is there has more bytes than it should."""
+
+
+class MissingError(StoreError):
+    """There is nothing of this name."""
+
+
+class ConflictError(StoreError):
+    """Somebody else was first: what is there is not what was expected, and was left as it is."""
+
+
+class EncryptionError(StoreError):
+    """What is there was not encrypted with these keys, or not as what it is given for, or was changed since."""
+
+
+class WrongKeyError(EncryptionError):
+    """The passphrase or the key file does not open this store."""
+
+
+class ForgedError(EncryptionError, RecordError):
+    """The contents of one key are not what was encrypted under it: damaged, or put there by somebody else. ``where`` is the key."""

@@ -64,6 +64,16 @@ class MLSnapshotError(MLModelError):
     code = MLModelErrorCode.IO
 
 
+class MLStoreError(MLModelError):
+    """A store of models, or the place it is kept in, could not do what was asked; what it has is as it was."""
+
+    code = MLModelErrorCode.IO
+
+
+class MLStoreConflictError(MLStoreError):
+    """Somebody else has committed meanwhile; nothing was changed. Look again, and merge or do it anew."""
+
+
 class MLCheckpointError(MLModelError):
     """A checkpoint cannot be read, written, or is one of another model, other training data or other parameters."""
 
@@ -94,6 +104,22 @@ class MLCustomModelError(MLModelError):
 
 class MLBusyError(MLModelError):
     """As many predictions wait for their answers as may; this one was not taken on."""
+
+
+class MLNotFoundError(MLModelError):
+    """What was asked for by its name or identifier is not there."""
+
+
+class MLStoreMissingError(MLStoreError, MLNotFoundError):
+    """A store has no model, version, tag or example that is called so; what it has is as it was."""
+
+
+class MLConflictError(MLModelError):
+    """What was asked for cannot be beside what is there already; nothing was changed."""
+
+
+class MLLimitError(MLModelError):
+    """What was asked for would be more than a limit allows; names limit and bound. Nothing was changed."""
 
 
 class MLPredictionCancelledError(MLModelError):

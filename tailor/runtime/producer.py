@@ -6,8 +6,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 
 def producer() -> str:
-    """``tailor`` and its version."""
+    """``tailor`` and its version: that of the package which is installed, ``unknown`` where it runs from a source tree that is not."""
     try:
         return f"tailor {version('tailor')}"
     except PackageNotFoundError:
-        return "tailor uninstalled"
+        return "tailor unknown"

@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import ParamSpec, TypeVar
 
 from tailor import persistence
-from tailor.persistence import DeltaSnapshot, FullSnapshot, Metadata, Plain, RecordError, Snapshot, apply_changes, changes_between
+from tailor.persistence import DeltaSnapshot, FullSnapshot, Metadata, Plain, RecordError, Snapshot, apply_changes, changes_between, narrowed
 
 from .errors import MLFormatError, MLSnapshotError
 from .format import load_model, read_contents, write_contents
@@ -29,18 +30,26 @@ GUARD = "guard"
 # What an update did that Core ML does not know of.
 TRAINING = "training"
 
+# How many examples an update learned from, an epoch's each time.
+EXAMPLES = "examples"
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def take_snapshot(model: MLModel | MLUpdateContext, base: MLModel | str | os.PathLike[str] | None = None) -> Snapshot:
+def take_snapshot(
+    model: MLModel | MLUpdateContext, base: MLModel | str | os.PathLike[str] | None = None, *, half: bool = False
+) -> Snapshot:
     """A snapshot of ``model``: what changed against ``base``, or all of it where no base is given.
 
     Of an update's context, the metrics, the parameters, what it trained and how, and the guard's verdict are kept too. Raises
     ``MLSnapshotError`` where the model differs from the base in more than weights, examples and labels: only a full snapshot
     can hold it then.
+
+    ``half``: floats that changed are kept as float16, in half the bytes, and what is restored is the model so rounded, whose hash the
+    snapshot has. Raises ``MLSnapshotError`` without a base, and for a number beyond 65,504.
     """
-    return _at_the_door(_take, model, base)
+    return at_the_door(_take, model, base, half)
 
 
 def restore_snapshot(snapshot: Snapshot | str | os.PathLike[str], base: MLModel | str | os.PathLike[str] | None = None) -> MLModel:
@@ -49,20 +58,23 @@ def restore_snapshot(snapshot: Snapshot | str | os.PathLike[str], base: MLModel 
     A delta needs the ``base`` it was taken against. Raises ``MLSnapshotError`` where the base is missing or another, or
     where the snapshot does not fit it.
     """
-    return _at_the_door(_restore, snapshot, base)
+    return at_the_door(_restore, snapshot, base)
 
 
 def read_snapshot(path: str | os.PathLike[str]) -> Snapshot:
     """The snapshot in a file; raises ``MLSnapshotError`` where there is none, or it is damaged or unknown."""
-    return _at_the_door(persistence.read_snapshot, path)
+    return at_the_door(persistence.read_snapshot, path)
 
 
-def write_snapshot(path: str | os.PathLike[str], snapshot: Snapshot) -> None:
-    """Writes a snapshot's file, whole or not at all; raises ``MLSnapshotError`` where that fails."""
-    _at_the_door(persistence.write_snapshot, path, snapshot)
+def write_snapshot(path: str | os.PathLike[str], snapshot: Snapshot, *, compress: bool = False) -> None:
+    """Writes a snapshot's file, whole or not at all; raises ``MLSnapshotError`` where that fails.
+
+    ``compress``: what gets smaller by a sixteenth at least is compressed. The snapshot is the same, and so is its hash.
+    """
+    at_the_door(persistence.write_snapshot, path, snapshot, compress=compress)
 
 
-def _take(model: MLModel | MLUpdateContext, base: MLModel | str | os.PathLike[str] | None) -> Snapshot:
+def _take(model: MLModel | MLUpdateContext, base: MLModel | str | os.PathLike[str] | None, half: bool) -> Snapshot:
     metrics: dict[str, float | int] = {}
     parameters: dict[str, float | int | str | bool] = {}
     told: dict[str, Plain] = {}
@@ -71,6 +83,8 @@ def _take(model: MLModel | MLUpdateContext, base: MLModel | str | os.PathLike[st
         parameters = {str(key): value for key, value in model.parameters.items()}
         if model.verdict is not None:
             told[GUARD] = model.verdict.as_dict()
+        if model.examples_learned:
+            told[EXAMPLES] = model.examples_learned
         if model.training:
             told[TRAINING] = dict(model.training)
         model = model.model
@@ -83,6 +97,8 @@ def _take(model: MLModel | MLUpdateContext, base: MLModel | str | os.PathLike[st
         extra={RESULT: model.content_hash, **told},
     )
     if base is None:
+        if half:
+            raise MLSnapshotError(f"{model.name}: expected a base, of which a snapshot in half precision can be a delta, got none")
         return FullSnapshot(metadata, model.to_bytes())
     base = _loaded(base)
     with _both_named(f"snapshot of {model.name} against {base.name}"):
@@ -93,6 +109,9 @@ def _take(model: MLModel | MLUpdateContext, base: MLModel | str | os.PathLike[st
             f"{model.name}: expected a model that differs from its base {base.name} in weights, examples and labels only, "
             "got one that differs in more; take a full snapshot of it"
         )
+    if half:
+        delta, _ = narrowed(delta)
+        delta = replace(delta, metadata=replace(metadata, extra={**metadata.extra, RESULT: _applied(delta, base).content_hash}))
     return delta
 
 
@@ -130,7 +149,7 @@ def _loaded(base: MLModel | str | os.PathLike[str]) -> MLModel:
     return base if isinstance(base, MLModel) else MLModel(base)
 
 
-def _at_the_door(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+def at_the_door(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """``work``, with the pillar's and the system's errors as ours."""
     try:
         return work(*args, **kwargs)

@@ -96,6 +96,12 @@ FINDINGS: list[tuple[str, str, list[list[Any]], str]] = [
         [["become", "description.output[1].type.dictionaryType", "int64Type"]],
         "output 'labelProbs': expected an int64, as the model declares, got a dict of 3 from it",
     ),
+    (
+        "RuntimeWarning: the mean of no elements",
+        "reduce-AVG W",
+        [["add", "description.input[0].type.multiArrayType.shape", 0]],
+        "expected elements to take the mean of, got shape [2, 3, 2, 2, 0]",
+    ),
 ]
 
 

@@ -265,3 +265,16 @@ def test_a_file_system_that_cannot_flush_folders_is_put_up_with(
     else:
         write_atomically(tmp_path / "a", NEW)
     assert (tmp_path / "a").read_bytes() == NEW_WHOLE
+
+
+def test_a_file_can_be_given_its_name_in_another_way(tmp_path: Path) -> None:
+    def refuse(source: str, target: str) -> None:
+        assert Path(source).read_bytes() == NEW_WHOLE and target == str(tmp_path / "a")
+        raise LookupError("not now")
+
+    (tmp_path / "a").write_bytes(OLD)
+    with pytest.raises(LookupError):
+        write_atomically(tmp_path / "a", NEW, replace=refuse)
+    assert os.listdir(tmp_path) == ["a"] and (tmp_path / "a").read_bytes() == OLD
+    write_atomically(tmp_path / "a", NEW, replace=os.replace)
+    assert os.listdir(tmp_path) == ["a"] and (tmp_path / "a").read_bytes() == NEW_WHOLE

@@ -15,11 +15,13 @@ from tailor.persistence import (
     AppendRows,
     Change,
     DeltaSnapshot,
+    EditRows,
     Metadata,
     RecordError,
     SetValue,
     apply_changes,
     changes_between,
+    narrowed,
     parse_snapshot,
     snapshot_bytes,
 )
@@ -33,9 +35,13 @@ contents = tensors | st.lists(st.sampled_from("ab"), max_size=3) | st.lists(st.i
 
 @st.composite
 def updates(draw: st.DrawFn) -> tuple[Any, Any]:
-    """A value and what became of it: the same, grown by rows, or another."""
+    """A value and what became of it: the same, grown by rows, edited in many of them, or another."""
     base: Any = draw(contents)
-    match draw(st.sampled_from(["same", "grown", "other"])):
+    match draw(st.sampled_from(["same", "grown", "edited", "other"])):
+        case "edited":
+            rows: Any = draw(hnp.arrays("f4", (draw(st.integers(1, 30)), 5), elements=st.integers(0, 3)) | st.lists(st.text(max_size=9)))
+            left = [row for row in rows if draw(st.booleans())] + list(draw(st.sampled_from([[], rows[:2]])))
+            return rows, np.array(left, "f4").reshape(-1, 5) if isinstance(rows, np.ndarray) else left
         case "same":
             return base, base.copy()
         case "grown" if isinstance(base, list):
@@ -96,6 +102,82 @@ def test_rows_behind_those_of_the_base_are_appended_and_all_else_is_set(base: An
         assert getattr(got, "count", None) == getattr(change, "count", None)
 
 
+MANY = np.arange(4000, dtype="f4").reshape(1000, 4)
+LABELS = [f"label {place % 500}" for place in range(1000)]  # every one twice
+
+
+@pytest.mark.parametrize(
+    ("base", "now", "removed", "value"),
+    [
+        (MANY, np.delete(MANY, [0, 500, 999], 0), [0, 500, 999], MANY[:0]),
+        (MANY, np.concatenate([np.delete(MANY, 7, 0), -MANY[:2]]), [7], -MANY[:2]),
+        (MANY, np.concatenate([MANY[:900], MANY[:3]]), range(900, 1000), MANY[:3]),
+        (MANY[:, 0], MANY[1:, 0], [0], MANY[:0, 0]),
+        (MANY.astype(">f4"), MANY[1:], [0], MANY[:0]),
+        (LABELS, LABELS[:4] + LABELS[5:], [4], []),
+        (LABELS, [*LABELS[1:], "new", "label 1"], [0], ["new", "label 1"]),
+        (list(range(1000)), [*range(5), *range(6, 1000)], [5], []),
+    ],
+)
+def test_rows_that_went_are_named_where_that_is_smaller(base: Any, now: Any, removed: Any, value: Any) -> None:
+    change = changes_between({"x": base}, {"x": now})["x"]
+    assert isinstance(change, EditRows) and change.count == len(base)
+    assert list(change.removed) == list(removed) and bits(change.value) == bits(value)
+    assert bits(apply_changes(delta({"x": change}), BASE, {"x": base})["x"]) == bits(now)
+
+
+@pytest.mark.parametrize(
+    ("base", "now"),
+    [
+        (MANY, MANY[::-1]),
+        (MANY, MANY[:1]),  # 999 places are more than a row
+        (MANY, np.delete(MANY, 0, 1)),
+        (MANY, np.delete(MANY, 0, 0).astype("f8")),
+        (MANY.astype("u1")[:, :1], MANY.astype("u1")[::2, :1]),  # a place takes more than the row
+        (LABELS, LABELS[:1]),
+    ],
+)
+def test_where_naming_them_is_not_smaller_the_value_is_set(base: Any, now: Any) -> None:
+    assert isinstance(changes_between({"x": base}, {"x": now})["x"], SetValue)
+
+
+def test_halved_values_come_back_as_float32_rounded_to_the_nearest() -> None:
+    rng = np.random.default_rng(3)
+    now = np.concatenate([rng.normal(size=(99, 4)).astype("f4"), [[np.nan, np.inf, -np.inf, 65519.0]], MANY[:1]]).astype("f4")
+    changes = {
+        "set": SetValue(now),
+        "append": AppendRows(now, 1000),
+        "rows": EditRows(now, 1000, [3]),
+        "f8": SetValue(np.ones(3)),
+        "y": SetValue(["a"]),
+    }
+    wide = delta(changes)
+    half, rounded = narrowed(wide)
+    base = {name: MANY if name in ("append", "rows") else np.zeros(1) for name in changes}
+    read = parse_snapshot(snapshot_bytes(half))
+    assert isinstance(read, DeltaSnapshot)
+    restored, exact = apply_changes(read, BASE, base), apply_changes(wide, BASE, base)
+    expected = now.astype("f2").astype("f4")
+    for name in ("set", "append", "rows"):
+        assert bits(restored[name][-len(now) :]) == bits(expected)
+        assert rounded[name] == 15.0, "65519 is the number that is rounded most"
+    assert {name: bits(restored[name]) for name in ("f8", "y")} == {name: bits(exact[name]) for name in ("f8", "y")}
+    assert rounded.keys() == {"set", "append", "rows"} and narrowed(half)[1] == {}
+    assert len(snapshot_bytes(half)) < 0.6 * len(snapshot_bytes(wide))
+
+
+@pytest.mark.parametrize("number", [65520.0, -1e30])
+def test_a_number_that_half_precision_cannot_hold_is_refused(number: float) -> None:
+    with pytest.raises(RecordError, match=r"values.w: expected numbers up to 65504, which f2 can hold, got "):
+        narrowed(delta({"w": SetValue(np.array([1, number, np.inf], "f4"))}))
+
+
+@pytest.mark.parametrize("removed", [[], [0, 0], [1, 0], [-1], [3], [0.5], [[0]], np.zeros((), "u4")])
+def test_places_of_rows_ascend_within_the_base(removed: Any) -> None:
+    with pytest.raises(RecordError, match=r"removed: expected (ascending places from 0 to 2|the places of one row at least), got"):
+        EditRows(ROWS, 3, removed)
+
+
 @pytest.mark.parametrize(("base", "now"), [({"x": [1]}, {}), ({}, {"x": [1]})])
 def test_a_delta_neither_adds_nor_removes_names(base: Any, now: Any) -> None:
     with pytest.raises(RecordError, match=r"x: expected (a value|none), as in the base, got (none|a value)"):
@@ -119,6 +201,12 @@ def test_a_delta_neither_adds_nor_removes_names(base: Any, now: Any) -> None:
             {"x": AppendRows(ROWS, 3)},
             {"x": ["a"] * 3},
             "values.x: expected a list of 3, as in the base, got a float32 tensor of shape (3, 2)",
+        ),
+        ({"x": EditRows(ROWS, 2, [0])}, {"x": ROWS}, "values.x.count: expected 2 rows in the base, got 3"),
+        (
+            {"x": EditRows(ROWS.astype("f2"), 3, [0], "f4")},
+            {"x": ROWS.astype("f2")},
+            "values.x: expected float16 rows of shape (2,), as in the base",
         ),
         ({"x": AppendRows([1], 1)}, {"x": ["a"]}, "values.x: expected a list of str, as in the base, got one of int"),
     ],

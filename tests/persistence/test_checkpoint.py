@@ -70,7 +70,8 @@ def test_a_snapshot_is_no_checkpoint_and_a_checkpoint_no_snapshot(tmp_path: Path
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "another kind": ({"kind": "delta"}, "kind: expected 'checkpoint', got 'delta'"),
     "of format 1": ({"format": 1}, "kind: expected 'delta' or 'full', got 'checkpoint'"),
-    "of no format": ({"format": 3}, "format: expected 1 to 2, got 3, which this tailor does not know"),
+    "of format 3": ({"format": 3}, "kind: expected 'delta', 'version', 'head' or 'replacement', got 'checkpoint'"),
+    "of no format": ({"format": 4}, "format: expected 1 to 3, got 4, which this tailor does not know"),
     "a key too many": ({"state": {}}, "state: expected no key of this name, got a map of 0"),
     "no hash": ({"base": "0" * 63}, "base: expected a SHA-256 of 64 lower-case hex digits"),
     "a base of bytes": ({"base": b"0" * 64}, "base: expected a string, got 64 bytes"),

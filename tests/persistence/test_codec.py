@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tailor.persistence import LIMITS, Limits, RecordError, decode, encode
-from tailor.persistence.encode import CHUNK_BYTES, Encoding
+from tailor.persistence.records.encode import CHUNK_BYTES, Encoding
 
 from . import by_the_format
 
@@ -219,6 +219,7 @@ def test_what_a_record_cannot_hold_is_refused_with_its_path(case: str) -> None:
         ("depth", [[[[[[[[[[]]]]]]]]]], [[[[[[[[[[[]]]]]]]]]]]),
         ("items", [1, {"a": [1] * 7}], [1, {"a": [1] * 8}]),
         ("elements", np.zeros((2, 5), "u1"), np.zeros(11, "u1")),
+        ("elements", np.zeros((2, 5), "f8"), np.zeros(10**6, "f8")),
         ("string_bytes", "é" * 5, "é" * 5 + "a"),
         ("string_bytes", {"a" * 10: 1}, {"a" * 11: 1}),
     ],

@@ -118,8 +118,8 @@ def test_a_file_that_is_not_a_whole_record_is_refused(data: bytes, where: str, m
 
 
 def test_a_later_layout_is_refused_as_such() -> None:
-    with pytest.raises(RecordVersionError, match="layout: expected version 1, got version 2, which this tailor does not know"):
-        parse_snapshot(MAGIC + b"\x02" + b"\0" * 100)
+    with pytest.raises(RecordVersionError, match="layout: expected version 1 or 2, got version 3, which this tailor does not know"):
+        parse_snapshot(MAGIC + b"\x03" + b"\0" * 100)
 
 
 def test_a_file_truncated_anywhere_is_refused() -> None:

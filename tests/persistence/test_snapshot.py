@@ -61,6 +61,10 @@ def change(**fields: Any) -> dict[str, Any]:
     return record(values={"w": fields})
 
 
+def newer(**fields: Any) -> dict[str, Any]:
+    return record(format=3, values={"w": fields})
+
+
 def full(**changed: Any) -> dict[str, Any]:
     return record(**{"kind": "full", "base": ..., "values": ..., "whole": b"model"} | changed)
 
@@ -117,6 +121,38 @@ READ_REFUSED: dict[str, tuple[Any, str]] = {
         change(op="set", value=[1, 1.5]),
         "values.w.value: expected a list of strings or of integers only, got one with 1.5",
     ),
+    "rows in format 1": (
+        change(op="rows", value=[], count=1, removed=np.zeros(1, "u4")),
+        "values.w.op: expected 'set' or 'append', got 'rows'",
+    ),
+    "as in format 1": (change(op="set", value=np.zeros(1, "f2"), **{"as": "f4"}), "values.w.as: expected no key of this name, got 'f4'"),
+    "format 3 in vain": (record(format=3), "format: expected 1, which can hold all of this delta, got 3"),
+    "a full of format 3": (full(format=3), "kind: expected 'delta', 'version'"),
+    "rows without places": (newer(op="rows", value=[], count=1), "values.w.removed: expected a value, got nothing"),
+    "places as list": (newer(op="rows", value=[], count=1, removed=[0]), "values.w.removed: expected a tensor, got a list of 1"),
+    "places of 8 bytes": (
+        newer(op="rows", value=[], count=1, removed=np.zeros(1, "i8")),
+        "values.w.removed: expected a u4 tensor, got a int64",
+    ),
+    "no places": (newer(op="rows", value=[], count=1, removed=np.zeros(0, "u4")), "values.w.removed: expected the places of one row"),
+    "places twice": (
+        newer(op="rows", value=[], count=9, removed=np.ones(2, "u4")),
+        "values.w.removed: expected ascending places from 0 to 8",
+    ),
+    "places beyond": (
+        newer(op="rows", value=[], count=1, removed=np.ones(1, "u4")),
+        "values.w.removed: expected ascending places from 0 to 0",
+    ),
+    "rows of rank 0": (
+        newer(op="rows", value=np.ones(()), count=1, removed=np.zeros(1, "u4")),
+        "values.w.value: expected a tensor of rank 1",
+    ),
+    "as another": (newer(op="set", value=np.zeros(1, "f2"), **{"as": "f8"}), "values.w.as: expected 'f4', or no such key, got 'f8'"),
+    "as what it is": (newer(op="set", value=np.zeros(1, "f4"), **{"as": "f4"}), "values.w.value: expected an f2 tensor that stands for f4"),
+    "as of a list": (
+        newer(op="set", value=[1], **{"as": "f4"}),
+        "values.w.value: expected an f2 tensor that stands for f4, got a list of 1",
+    ),
     "wide integers": (change(op="set", value=[0, 2**63]), "values.w.value: expected integers from -2^63 to 2^63 - 1"),
 }
 
@@ -134,9 +170,9 @@ def test_the_records_that_those_were_made_from_are_read(value: dict[str, Any]) -
     assert snapshot_bytes(parse_snapshot(sealed(payload(value)))) == sealed(payload(value))
 
 
-@pytest.mark.parametrize("number", [0, 3, -1])
+@pytest.mark.parametrize("number", [0, 4, -1])
 def test_another_format_is_refused_as_such(number: int) -> None:
-    with pytest.raises(RecordVersionError, match=f"format: expected 1 to 2, got {number}, which this tailor does not know"):
+    with pytest.raises(RecordVersionError, match=f"format: expected 1 to 3, got {number}, which this tailor does not know"):
         parse_snapshot(sealed(payload(record(format=number, more=1))))
 
 
@@ -167,7 +203,7 @@ MADE_REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "metadata": (lambda: FullSnapshot({}, b""), "metadata: expected Metadata, got a map of 0"),  # type: ignore[arg-type]
     "whole": (lambda: FullSnapshot(ABOUT, "m"), "whole: expected bytes, got 'm'"),  # type: ignore[arg-type]
     "base": (lambda: FullSnapshot(ABOUT, b"", "x"), "base: expected a SHA-256"),
-    "change": (lambda: delta(w=[1]), "values.w: expected SetValue or AppendRows, got a list of 1"),
+    "change": (lambda: delta(w=[1]), "values.w: expected SetValue, AppendRows or EditRows, got a list of 1"),
     "name": (lambda: DeltaSnapshot(ABOUT, BASE, {1: SetValue([])}), "values: expected names that are non-empty strings, got 1"),  # type: ignore[dict-item]
     "strings": (lambda: SetValue(np.array(["a"])), "value: expected a tensor of dtype f2 f4"),
     "list": (lambda: SetValue([None]), "value: expected a list of strings or of integers only, got one with None"),  # type: ignore[arg-type]

@@ -294,8 +294,10 @@ def test_every_error_is_of_the_family_and_has_its_code() -> None:
     assert all(isinstance(error, errors.MLModelError) for error in made.values())
     assert {name: int(error.code) for name, error in made.items()} == {
         "MLModelError": 0, "MLUnsupportedError": 0, "MLPredictionCancelledError": 0, "MLBusyError": 0,
+        "MLNotFoundError": 0, "MLConflictError": 0, "MLLimitError": 0,
         "MLFeatureError": 1, "MLFormatError": 3,
-        "MLSnapshotError": 3, "MLCheckpointError": 3, "MLCustomLayerError": 4, "MLCustomModelError": 5, "MLUpdateError": 6,
+        "MLSnapshotError": 3, "MLStoreError": 3, "MLStoreConflictError": 3, "MLStoreMissingError": 3, "MLCheckpointError": 3,
+        "MLCustomLayerError": 4, "MLCustomModelError": 5, "MLUpdateError": 6,
         "MLParameterError": 6, "MLTaskStateError": 6, "MLTaskCancelledError": 6,
     }  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from tailor import (
 )
 from tailor.persistence import AppendRows, DeltaSnapshot, FullSnapshot, SetValue
 from tailor.runtime.format import KNearestNeighborsClassifierBuilder, Model, read_contents, write_contents
+from tailor.runtime.producer import producer
 from tests.places import shared_model
 from tests.tasks.models import regression_model, regression_provider
 
@@ -93,6 +95,14 @@ async def test_metrics_and_parameters_of_the_update_are_kept() -> None:
     assert metadata.producer.startswith("tailor ")
 
 
+def test_a_tree_that_is_not_installed_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("tailor.runtime.producer.version", absent)
+    assert producer() == "tailor unknown"
+
+
 async def test_a_snapshot_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     delta = take_snapshot(await trained_regression(), regression_model())
     with pytest.raises(MLSnapshotError, match="base model .* got none"):
@@ -139,3 +149,12 @@ def test_a_content_that_the_model_does_not_have_is_refused_before_anything_chang
     with pytest.raises(MLFormatError, match=r"elsewhere\.weights"):
         write_contents(model.spec, {"dense.bias": np.zeros(1, np.float32), "elsewhere.weights": np.zeros(1, np.float32)})
     assert model.spec.SerializeToString(deterministic=True) == before
+
+
+def test_labels_of_another_type_than_the_models_are_refused() -> None:
+    base = neighbors_model()
+    delta = take_snapshot(base, base)
+    assert isinstance(delta, DeltaSnapshot)
+    wrong = DeltaSnapshot(delta.metadata, delta.base, {"labels": SetValue([1, 2])})
+    with pytest.raises(MLSnapshotError, match="'labels': expected labels of type str"):
+        restore_snapshot(wrong, base)

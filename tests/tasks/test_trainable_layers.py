@@ -127,7 +127,7 @@ def changed(before: Any, after: Any) -> set[str]:
         (["bn.beta"], {"bn.beta"}),
         (["dense.weights", "bn.gamma", "bn"], {"bn.gamma", "bn.beta", "dense.weights"}),
     ],
-    ids=str,
+    ids=["what is marked", "all", "a layer", "a field", "both"],
 )
 async def test_exactly_what_is_asked_for_learns(asked: Any, learned: set[str]) -> None:
     spec = digits()

@@ -108,8 +108,8 @@ def _row(kind: str) -> Op:
 
 
 def _checked(x: Shape, made: Shape, kind: str) -> Shape:
-    if kind in ("max", "min", "argmax") and 0 in x and 0 not in made:
-        raise ValueError(f"expected elements to choose the {kind} of, got shape {list(x)}")
+    if kind in ("max", "min", "argmax", "mean") and 0 in x and 0 not in made:
+        raise ValueError(f"expected elements to {'take' if kind == 'mean' else 'choose'} the {kind} of, got shape {list(x)}")
     return made
 
 

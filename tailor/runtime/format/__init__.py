@@ -19,10 +19,12 @@ from .builder import (
 from .contents import read_contents, write_contents
 from .features import array_feature, dictionary_feature, double_feature, image_feature, int64_feature, sequence_feature, string_feature
 from .floats import read_floats, write_floats
+from .frames import front_bytes, read_frames
 from .layers import LayerRecord, Network, every_layer, layers
 from .load import load_model
 from .origins import ORIGINS_KEY, OriginRow, origin_rows, origin_texts, read_origins, write_origins
 from .package import package_model
+from .peek import peek_model_type
 from .samples import append_samples, read_samples
 from .save import model_bytes, model_hash, save_model
 from .schema.model_pb2 import Model
@@ -55,6 +57,7 @@ __all__ = [
     "double_feature",
     "encode_weights",
     "every_layer",
+    "front_bytes",
     "image_feature",
     "int64_feature",
     "layers",
@@ -68,9 +71,11 @@ __all__ = [
     "origin_rows",
     "origin_texts",
     "package_model",
+    "peek_model_type",
     "pipeline_of",
     "read_contents",
     "read_floats",
+    "read_frames",
     "read_origins",
     "read_samples",
     "save_model",

@@ -37,8 +37,8 @@ def read_contents(model: Model) -> dict[str, Content]:
     Arrays are read-only views where that needs no copy. Raises ``MLFormatError`` where two contents have one name.
     """
     contents: dict[str, Content] = {}
-    for scope, weights in _weights(model, ""):
-        _put(contents, scope, _numbers(weights, scope))
+    for name, weights, _ in weight_fields(model):
+        _put(contents, name, _numbers(weights, name))
     for scope, classifier in _classifiers(model, ""):
         neighbors = classifier.kNearestNeighborsClassifier
         _put(contents, f"{scope}samples", read_samples(neighbors.nearestNeighborsIndex, f"{scope}samples"))
@@ -51,9 +51,9 @@ def read_contents(model: Model) -> dict[str, Content]:
 def write_contents(model: Model, contents: Mapping[str, Content]) -> None:
     """Replaces the contents of ``model`` that ``contents`` names; the others stay.
 
-    Raises ``MLFormatError``, before anything is changed, for a name that the model does not have.
+    Raises ``MLFormatError``, before anything is changed, for a name that the model does not have; also for labels of another type.
     """
-    weights = dict(_weights(model, ""))
+    weights = {name: field for name, field, _ in weight_fields(model)}
     neighbors = {f"{scope}{part}": (classifier, part) for scope, classifier in _classifiers(model, "") for part in _PARTS}
     for name in contents:
         if name not in weights and name not in neighbors:
@@ -79,23 +79,23 @@ def _put(contents: dict[str, Content], name: str, value: Content) -> None:
     contents[name] = value
 
 
-def _weights(model: Model, scope: str) -> Iterator[tuple[str, WeightParams]]:
-    """Every weight field of a model and of the models inside it, by name."""
+def weight_fields(model: Model, scope: str = "") -> Iterator[tuple[str, WeightParams, NeuralNetworkLayer]]:
+    """Every weight field of a model and of the models inside it, by name, each with the layer that it is a field of."""
     network = network_of(model)
     if network is not None:
         for layer in network.layers:
             yield from _fields(layer, scope)
-    for inner, nested in _nested(model, scope):
-        yield from _weights(nested, inner)
+    for inner, nested in inner_models(model, scope):
+        yield from weight_fields(nested, inner)
 
 
-def _fields(layer: NeuralNetworkLayer, scope: str) -> Iterator[tuple[str, WeightParams]]:
+def _fields(layer: NeuralNetworkLayer, scope: str) -> Iterator[tuple[str, WeightParams, NeuralNetworkLayer]]:
     kind = layer.WhichOneof("layer")
     if kind is not None:
-        yield from _walk(getattr(layer, kind), f"{scope}{layer.name}")
+        yield from _walk(getattr(layer, kind), f"{scope}{layer.name}", layer)
 
 
-def _walk(message: Message, path: str) -> Iterator[tuple[str, WeightParams]]:
+def _walk(message: Message, path: str, layer: NeuralNetworkLayer) -> Iterator[tuple[str, WeightParams, NeuralNetworkLayer]]:
     """The weight fields below a layer's parameters; layers of inner networks go by their own names."""
     for field, value in message.ListFields():
         if field.message_type is None or field.message_type.GetOptions().map_entry:
@@ -105,20 +105,21 @@ def _walk(message: Message, path: str) -> Iterator[tuple[str, WeightParams]]:
             if isinstance(inner, NeuralNetworkLayer):
                 yield from _fields(inner, f"{path}.")
             elif isinstance(inner, WeightParams):
-                yield f"{path}.{field.name}", inner
+                yield f"{path}.{field.name}", inner, layer
             else:
-                yield from _walk(inner, f"{path}.{field.name}.{number}" if repeated else f"{path}.{field.name}")
+                yield from _walk(inner, f"{path}.{field.name}.{number}" if repeated else f"{path}.{field.name}", layer)
 
 
 def _classifiers(model: Model, scope: str) -> Iterator[tuple[str, Model]]:
     """The nearest neighbour classifiers, by the scope of their contents."""
     if model.HasField("kNearestNeighborsClassifier"):
         yield scope, model
-    for inner, nested in _nested(model, scope):
+    for inner, nested in inner_models(model, scope):
         yield from _classifiers(nested, inner)
 
 
-def _nested(model: Model, scope: str) -> Iterator[tuple[str, Model]]:
+def inner_models(model: Model, scope: str) -> Iterator[tuple[str, Model]]:
+    """The models of a pipeline, by the scope of their contents; none of other types."""
     pipeline = pipeline_of(model)
     if pipeline is not None:
         for number, nested in enumerate(pipeline.models):
@@ -143,6 +144,9 @@ def _write_neighbors(classifier: KNearestNeighborsClassifier, part: str, value: 
     kind = classifier.WhichOneof("ClassLabels")
     if kind is None:
         kind = "int64ClassLabels" if len(value) and not isinstance(value[0], str) else "stringClassLabels"
+    wanted = str if kind == "stringClassLabels" else int
+    if not all(isinstance(label, wanted) for label in value):
+        raise MLFormatError(f"content {who!r}: expected labels of type {wanted.__name__}, as the model's are, got others")
     labels = getattr(classifier, kind).vector
     del labels[:]
     labels.extend(value)

@@ -215,7 +215,7 @@ class Plans:
         constants: Mapping[str, Array] | None = None,
     ) -> None:
         self.graph = graph
-        self._packed: Packed | None = {} if programs and can_run() else None
+        self._packed: Packed | None = {} if programs else None
         self._learns = learns
         self._constants = constants
         self._most = most
@@ -243,7 +243,8 @@ class Plans:
             if plan is not None:
                 self._plans.move_to_end(key)
                 return plan
-        plan = make_plan(self.graph, shapes, self.constants, self._packed)
+        packed = self._packed if can_run() else None  # asked now, since it imports Numba, which loading a model can do without
+        plan = make_plan(self.graph, shapes, self.constants, packed)
         with self._lock:
             self._plans[key] = plan
             while len(self._plans) > self._most:

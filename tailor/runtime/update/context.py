@@ -52,12 +52,14 @@ class MLUpdateContext:
         hold: Callable[[], Callable[[], MLModel]],
         base: MLModel,
         verdict: MLUpdateVerdict | None = None,
+        learned: int = 0,
     ) -> None:
         self.task = task
         self.event = event
         self.metrics: Mapping[MLMetricKey, float | int] = MappingProxyType(dict(metrics))
         self.parameters: Mapping[MLParameterKey, ParameterValue] = MappingProxyType(dict(parameters))
         self.verdict = verdict
+        self._learned = learned
         self._base = base
         self._hold: Callable[[], Callable[[], MLModel]] | None = hold
         self._make: Callable[[], MLModel] | None = None
@@ -67,6 +69,11 @@ class MLUpdateContext:
     def training(self) -> Mapping[str, Any]:
         """What the update does that Core ML does not know of, as plain data: layers asked for and training options; mostly nothing."""
         return self._base.configuration.beyond_core_ml()
+
+    @property
+    def examples_learned(self) -> int:
+        """How many examples ``model`` has learned from in this update, an epoch's each time; none where the guard refused it."""
+        return 0 if self.verdict is not None and not self.verdict.accepted else self._learned
 
     @property
     def model(self) -> MLModel:

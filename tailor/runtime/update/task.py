@@ -384,7 +384,8 @@ class MLUpdateTask(MLTask[MLUpdateContext]):
             return lambda: self._model._changed(write)
 
         verdict = judging.verdict if judging is not None else None
-        context = MLUpdateContext(self, event, metrics, self._training.in_force(), hold, self._model, verdict)
+        learned = self._training.learned
+        context = MLUpdateContext(self, event, metrics, self._training.in_force(), hold, self._model, verdict, learned)
         self._contexts.add(context)
         return context
 

@@ -169,6 +169,11 @@ class Training:
         return int(self.parameters[Key.EPOCHS]) if self.learner.iterative else 1
 
     @property
+    def learned(self) -> int:
+        """How many examples were learned from so far, an epoch's each time."""
+        return self.position.epoch * len(self.numbers) + self.position.cursor
+
+    @property
     def steps_left(self) -> int:
         """How many mini-batches are still to come, as things are now."""
         count = len(self.numbers)

@@ -21,7 +21,7 @@ class MLExampleOrigin:
     id made of its content. ``source``: where it came from: a file, a device, a person. ``time``: when, with a time zone.
 
     Raises ``MLFeatureError`` for an empty id, for text of more than 1000 characters or that UTF-8 cannot hold, and for a time
-    without a time zone.
+    without a time zone or outside of the years 1 to 9999 of UTC.
     """
 
     id: str | None = None
@@ -37,7 +37,11 @@ class MLExampleOrigin:
         if self.time is not None:
             if not isinstance(self.time, datetime) or self.time.utcoffset() is None:
                 raise MLFeatureError(f"origin of an example: time: expected a datetime with a time zone, got {self.time!r}")
-            object.__setattr__(self, "time", self.time.astimezone(UTC))
+            try:
+                object.__setattr__(self, "time", self.time.astimezone(UTC))
+            except OverflowError:
+                got = self.time.isoformat()
+                raise MLFeatureError(f"origin of an example: time: expected one in the years 1 to 9999 of UTC, got {got}") from None
 
 
 NO_ORIGIN = MLExampleOrigin()
@@ -70,4 +74,4 @@ def origins(
 
 
 def _encodes(text: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)

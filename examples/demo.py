@@ -21,6 +21,7 @@ from pathlib import Path
 import anyio
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -172,6 +173,14 @@ async def update(model: MLModel, data: MLArrayBatchProvider, title: str, epochs:
         return await MLUpdateTask(model, data, MLModelConfiguration(parameters=parameters), progress_handlers=handlers)
 
 
+def keep_drawings(folder: Path, drawings: Digits) -> None:
+    """Writes PNG files into sub-folders named by digit: ``7/0.png``."""
+    for digit in NEW:
+        (folder / str(digit)).mkdir(parents=True, exist_ok=True)
+        for number, image in enumerate(drawings.images[drawings.digits == digit]):
+            Image.fromarray(image).save(folder / str(digit) / f"{number}.png")
+
+
 def share_right(model: MLModel, data: Digits) -> NDArray[np.bool_]:
     """Which images the model labels right, ``[N]``."""
     answers = model.predict([{"drawing": image} for image in data.images])
@@ -210,12 +219,16 @@ async def demo(output: Path, epochs: int = EPOCHS) -> bool:
     after = share_right(mine.model, judge)
     console.print(compare(judge, before, after))
 
+    keep_drawings(output / "drawings", learn.only(NEW, USER_EXAMPLES))
+    keep_drawings(output / "others", judge.only(NEW, 5))
+
     console.print("[bold]3. What is kept[/]")
     mine.model.write(output / "Mine.mlmodel")
     write_snapshot(output / "Mine.snapshot", take_snapshot(mine, base=base))
     restored = restore_snapshot(output / "Mine.snapshot", base=output / "Drawing.mlmodel")
     for name in ("Drawing.mlmodel", "Mine.mlmodel", "Mine.snapshot"):
         console.print(f"  {output / name}: {(output / name).stat().st_size / 1000:.0f} kB", markup=False)
+    console.print(f"  {output / 'drawings'}, {output / 'others'}: what it was taught, and others", markup=False)
 
     drawings = [{"drawing": image} for image in judge.images]
     fresh, again = MLModel(output / "Mine.mlmodel").predict(drawings), restored.predict(drawings)

@@ -30,7 +30,8 @@ def demo() -> Iterator[ModuleType]:
 
 def test_the_demo_passes_its_own_checks(demo: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert anyio.run(demo.demo, tmp_path, 8)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["Drawing.mlmodel", "Mine.mlmodel", "Mine.snapshot"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["Drawing.mlmodel", "Mine.mlmodel", "Mine.snapshot", "drawings", "others"]
+    assert [len(list((tmp_path / "others" / digit).glob("*.png"))) for digit in "789"] == [5, 5, 5]
     assert (tmp_path / "Mine.snapshot").stat().st_size < (tmp_path / "Mine.mlmodel").stat().st_size / 5
     assert "after" in capsys.readouterr().out
 

@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tailor import MLModelDescription
-
 from .terminal import add_rows, results, table
 
 _SHOWN_ROWS = 20
@@ -17,7 +15,7 @@ _SHOWN_LABELS = 5
 _SHOWN_NUMBERS = 8
 
 
-def print_answer(description: MLModelDescription, answer: Mapping[str, Any]) -> None:
+def print_answer(answer: Mapping[str, Any]) -> None:
     """Prints the answer for one example: an output a row, the likeliest labels first."""
     rows: list[tuple[str, str]] = []
     for name, value in answer.items():
@@ -26,11 +24,11 @@ def print_answer(description: MLModelDescription, answer: Mapping[str, Any]) -> 
     results().print(add_rows(table("", "output", "value"), rows))
 
 
-def print_answers(description: MLModelDescription, shown: Sequence[tuple[str, Mapping[str, Any]]], summary: Mapping[str, Any]) -> None:
-    """Prints the first answers in a table, then how many there were and how many were right."""
+def print_answers(predicted: str, shown: Sequence[tuple[str, Mapping[str, Any]]], summary: Mapping[str, Any]) -> None:
+    """Prints the first answers in a table, the output ``predicted`` first, then how many there were and how many were right."""
     console = results()
     if shown:
-        names = _names(description, shown[0][1])
+        names = _names(predicted, shown[0][1])
         rows = [(place, *(in_words(answer[name]) for name in names)) for place, answer in shown[:_SHOWN_ROWS]]
         console.print(add_rows(table("", "example", *names), rows))
         if len(shown) > _SHOWN_ROWS:
@@ -62,7 +60,6 @@ def _likeliest(probabilities: Mapping[Any, float]) -> list[str]:
     return [*texts, f"and {len(ordered) - _SHOWN_LABELS} more"] if len(ordered) > _SHOWN_LABELS else texts
 
 
-def _names(description: MLModelDescription, answer: Mapping[str, Any]) -> list[str]:
+def _names(predicted: str, answer: Mapping[str, Any]) -> list[str]:
     """The outputs in the order in which people look for them: what is predicted, the others, and dictionaries last."""
-    predicted = description.predicted_feature_name
     return sorted(answer, key=lambda name: (name != predicted, isinstance(answer[name], Mapping), list(answer).index(name)))

@@ -9,8 +9,8 @@ import anyio
 import typer
 
 from tailor import Check, MLModel, MLUpdateError, check_update
+from tailor.runtime.data import Wanted, open_data
 
-from .data import Wanted, open_data
 from .failures import ExitCode
 from .terminal import add_rows, print_json, results, table
 

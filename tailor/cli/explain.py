@@ -38,7 +38,7 @@ def explain(
     Example: tailor explain Mine.mlmodel --input drawing=cat.png
     """
     loaded = MLModel(model)
-    found = loaded.explain(one_example(loaded.description, inputs))
+    found = loaded.explain(one_example(loaded.description.input_descriptions_by_name, inputs))
     if as_json:
         rows = [{**asdict(one), "time": one.time.isoformat() if one.time is not None else None} for one in found]
         print_json({"neighbors": rows})

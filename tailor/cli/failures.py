@@ -11,17 +11,19 @@ from typing import Any
 import typer
 
 from tailor import MLModelError
+from tailor.persistence import StoreError
 
 # Before typer 0.29 these were the errors of click, on which it was built; Flower needs such an old one.
 WrongCommand: Any = typer.TyperException if hasattr(typer, "TyperException") else import_module("click").ClickException
 
 
 class ExitCode(IntEnum):
-    """How the command ended."""
+    """How the command ended. ``SETTINGS``: those of the daemon are wrong; EX_CONFIG of BSD's sysexits."""
 
     DONE = 0
     FAILED = 1
     USAGE = 2
+    SETTINGS = 78
     INTERRUPTED = 130
 
 
@@ -48,7 +50,10 @@ def _explained(error: BaseException) -> tuple[ExitCode, str, str, int | None]:
     if isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         return _explained(error.exceptions[0])
     if isinstance(error, MLModelError):
-        return ExitCode.FAILED, type(error).__name__, str(error), int(error.code)
+        told_by_a_daemon = hasattr(error, "status")  # its class needs an extra; ``kind`` is what the daemon met
+        return ExitCode.FAILED, getattr(error, "kind", "") if told_by_a_daemon else type(error).__name__, str(error), int(error.code)
+    if isinstance(error, StoreError):  # of a key, which is read here and not by the roof
+        return ExitCode.FAILED, type(error).__name__, str(error), None
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename is not None else ""
         return ExitCode.FAILED, type(error).__name__, f"{where}{error.strerror}", None

@@ -8,8 +8,8 @@ import typer
 from rich.table import Table
 
 from tailor import MLModelDescription, MLUpdateContext, MLUpdateError, MLUpdateGuard, MLUpdateVerdict
+from tailor.runtime.data import Wanted, open_data
 
-from .data import Wanted, open_data
 from .terminal import add_rows, table
 
 

@@ -8,11 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
-from tailor import MLFeatureError, MLModel, MLModelDescription
+from tailor import MLFeatureDescription, MLFeatureError, MLModel
 from tailor.persistence import write_atomically
+from tailor.runtime.data import DataSource, Wanted, from_text, open_data
 
 from .answers import print_answer, print_answers
-from .data import DataSource, Wanted, from_text, open_data
+from .example_options import Answers, Data, Inputs, JsonAnswers, check_one_or_many
 from .outputs import check_writable
 from .terminal import print_json, to_json
 
@@ -21,23 +22,10 @@ _CHUNK = 256  # examples predicted at once: enough for speed, little enough for 
 
 def predict(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A .mlmodel file or .mlpackage folder.", show_default=False)],
-    inputs: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--input",
-            "-i",
-            metavar="NAME=VALUE",
-            help="One input of one example: a number, text, the path of an image or .npy file, or JSON. Once for each input.",
-            show_default=False,
-        ),
-    ] = None,
-    data: Annotated[
-        Path | None, typer.Option("--data", help="Many examples: a folder of images, .npz, .csv or .jsonl.", show_default=False)
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write the answers here, a JSON object a line.", show_default=False)
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Answers as JSON on stdout: one object, or with --data one a line.")] = False,
+    inputs: Inputs = None,
+    data: Data = None,
+    output: Answers = None,
+    as_json: JsonAnswers = False,
 ) -> None:
     """Predict for one example (--input) or many (--data).
 
@@ -47,19 +35,18 @@ def predict(
     Example: tailor predict Drawing.mlmodel --input drawing=cat.png
              tailor predict Drawing.mlmodel --data drawings/ --output a.jsonl
     """
-    if (data is None) == (not inputs):
-        raise typer.BadParameter("give either --input (once for each input) or --data", param_hint="--input / --data")
+    check_one_or_many(inputs, data)
     if output is not None:
         check_writable(output)
     loaded = MLModel(model)
     if data is None:
-        answer = loaded.predict(one_example(loaded.description, inputs or []))
+        answer = loaded.predict(one_example(loaded.description.input_descriptions_by_name, inputs or []))
         if output is not None:
             write_atomically(output, _line(answer))
         if as_json:
             print_json(answer)
         elif output is None:
-            print_answer(loaded.description, answer)
+            print_answer(answer)
         return
     source = open_data(data, Wanted.for_prediction(loaded.description))
     answers = _answers(loaded, source)
@@ -70,13 +57,13 @@ def predict(
         if as_json:
             print_json(summary)
         else:
-            print_answers(loaded.description, [], summary)
+            print_answers("", [], summary)
     elif as_json:
         for answer in tally.watch(answers):
             print_json(answer, indent=None)
     else:
         shown = [(source.place(number), answer) for number, answer in enumerate(tally.watch(answers))]
-        print_answers(loaded.description, shown, tally.summary())
+        print_answers(loaded.description.predicted_feature_name, shown, tally.summary())
 
 
 class Tally:
@@ -101,9 +88,8 @@ class Tally:
         return {"examples": self._count, **known}
 
 
-def one_example(description: MLModelDescription, inputs: list[str]) -> dict[str, object]:
-    """One example from ``NAME=VALUE`` arguments."""
-    known = description.input_descriptions_by_name
+def one_example(known: Mapping[str, MLFeatureDescription], inputs: list[str]) -> dict[str, object]:
+    """One example of the features in ``known``, from ``NAME=VALUE`` arguments."""
     example: dict[str, object] = {}
     for argument in inputs:
         name, equals, text = argument.partition("=")

@@ -52,7 +52,7 @@ def profile(
              tailor profile Drawing.mlmodel --input drawing=cat.png --json
     """
     loaded = MLModel(model, MLModelConfiguration(threads=threads))
-    given = one_example(loaded.description, inputs or [])
+    given = one_example(loaded.description.input_descriptions_by_name, inputs or [])
     facts = measured(loaded, made_up(loaded, given, batch), repeat)
     if as_json:
         print_json(facts)

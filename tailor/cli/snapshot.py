@@ -17,6 +17,8 @@ def snapshot(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="The model to keep.", show_default=False)],
     output: Annotated[Path, typer.Option("--output", "-o", help="The snapshot to write; replaced if it exists.", show_default=False)],
     base: Annotated[Path | None, typer.Option("--base", help="Keep only what differs from this model.", show_default=False)] = None,
+    half: Annotated[bool, typer.Option("--half", help="With --base: round what changed to float16, half the size.")] = False,
+    compress: Annotated[bool, typer.Option("--compress", help="Compress what gets smaller; takes longer.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
 ) -> None:
     """Keep a model in a snapshot: all of it, or what changed.
@@ -28,7 +30,7 @@ def snapshot(
     """
     check_writable(output)
     kept = MLModel(model)
-    write_snapshot(output, take_snapshot(kept, base=MLModel(base) if base is not None else None))
+    write_snapshot(output, take_snapshot(kept, base=MLModel(base) if base is not None else None, half=half), compress=compress)
     size = output.stat().st_size
     if as_json:
         print_json({"output": str(output), "size": size, "modelSize": kept.size, "base": str(base) if base is not None else None})

@@ -28,10 +28,10 @@ from tailor import (
     take_snapshot,
     write_snapshot,
 )
+from tailor.runtime.data import DataSource, Wanted, open_data
 
 from .budget import check_budget, unfinished
 from .checkpoints import checkpoints_of
-from .data import DataSource, Wanted, open_data
 from .guard import check_accepted, guard_of, verdict_table
 from .interruption import terminated_as_interrupted
 from .outputs import check_writable

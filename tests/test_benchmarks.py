@@ -35,6 +35,8 @@ SMALLEST: list[tuple[str, list[str], list[str], list[str]]] = [
         ["| one by one, in a thread |", "| one by one, in a runtime |", "| in batches, in a runtime |"],
     ),
     ("foresight.py", ["--waiting", "9", "--jobs", "9", "--turns", "1"], [], ["| why, 9 jobs |", "| simulate, a week of 9 jobs |"]),
+    ("daemon.py", ["--only", "intake", "--seconds", "0"], ["msgspec", "uvicorn"], ["| 1 | 16 |", "| 1000 | 2 |"]),
+    ("store.py", ["--users", "20", "--turns", "1", "--large", "1"], [], ["| directory |", "| SQLite |"]),
     ("checkpoint.py", ["--turns", "1", "--images", "32", "--threads", "1"], ["torch"], ["| 1 |"]),
     (
         "frozen_head.py",
@@ -63,6 +65,14 @@ SMALLEST: list[tuple[str, list[str], list[str], list[str]]] = [
         [],
         ["| asyncio, run |", "| trio, submit |", "| 100 |", "100 jobs that wait and", "| a share each |", "| two lanes, 1 thread each |"],
     ),
+    ("encryption.py", ["--megabytes", "1", "--turns", "1"], ["cryptography"], ["| AES_256_GCM | encrypt, tailor |"]),
+    (
+        "snapshots.py",
+        ["--megabytes", "4", "--turns", "1"],
+        [],
+        ["| full, from memory to file |", "| full, to a model file |", "| delta, tensor by tensor |", "| its delta |"],
+    ),
+    ("sync.py", ["--users", "3", "--heads", "5"], [], ["| first push of 3 users |", "| nothing to do, 5 heads | 1 |"]),
     ("kernels.py", ["1", "0"], ["torch"], ["softmax 500, forward", "Adam, 600,000 parameters"]),
 ]
 

@@ -1,0 +1,1 @@
+"""The door of the daemon: a machine that personalises by itself."""

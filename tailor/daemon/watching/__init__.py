@@ -1,0 +1,5 @@
+"""Watched folders: files that others put there become examples."""
+
+from .watching import Watching
+
+__all__ = ["Watching"]

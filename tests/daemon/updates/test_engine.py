@@ -12,13 +12,23 @@ import pytest
 from anyio.lowlevel import checkpoint
 from msgspec.structs import replace
 
-from tailor import MLConflictError, MLModelStore, MLNotFoundError, MLParameterError, MLStoreError, MLTaskStateError, MLUpdateError, Runtime
+from tailor import (
+    Budget,
+    MLConflictError,
+    MLModelStore,
+    MLNotFoundError,
+    MLParameterError,
+    MLStoreError,
+    MLTaskStateError,
+    MLUpdateError,
+    Runtime,
+)
 from tailor.client import NewModel, NewUpdate
 from tailor.daemon.configuration import Conditions, Examples, Guard, Model, Settings, Updates
 from tailor.daemon.daemon import Daemon
 from tailor.daemon.examples import LedgerExamples
 from tailor.daemon.ledger import KeptUpdate, Ledger, LedgerError
-from tailor.daemon.updates import planning
+from tailor.daemon.updates import planning, running
 from tailor.persistence import MemoryBackend
 from tailor.runtime.update.hold_out import held_out
 from tailor.scheduler import Surroundings
@@ -293,10 +303,14 @@ async def test_what_waits_for_power_keeps_nobody_waiting_who_needs_none(tmp_path
         assert (await daemon.status()).updates == {"running": 2, "waiting": 2}
 
 
-async def test_one_whose_budget_is_used_up_goes_on_after_others(tmp_path: Path) -> None:
+async def test_one_whose_budget_is_used_up_goes_on_after_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def one_step(seconds: float, steps: float) -> Budget:  # whatever a step takes on this machine
+        return Budget(steps=1)
+
+    monkeypatch.setattr(running, "Budget", one_step)
     backend = MemoryBackend()
     await registered(tmp_path, backend, users=4)
-    asked = replace(ON_POWER, budget=1e-6, parameters={**LEARN.parameters, "epochs": 3})
+    asked = replace(ON_POWER, budget=1.0, parameters={**LEARN.parameters, "epochs": 3})
     async with Machine(tmp_path, backend, asked) as machine:
         await machine.waiting(2)
         machine.plug_in()
@@ -306,6 +320,14 @@ async def test_one_whose_budget_is_used_up_goes_on_after_others(tmp_path: Path) 
         assert told == {"suspended: its budget is used up, and others go first"}
     expected = (await learned(BASE, rows(4), epochs=3)).content_hash
     assert {await bits(backend, f"user{number:02}") for number in range(4)} == {expected}
+
+
+async def test_a_budget_that_no_step_fits_in_ends_no_update(tmp_path: Path) -> None:
+    backend = MemoryBackend()
+    async with opened(tmp_path, backend, replace(LEARN, budget=1e-6)) as daemon:
+        await daemon.add_examples("m", "ann", examples(rows(4)))
+        assert (await ended(daemon, (await until(daemon, "update_planned")).update or "")).state == "completed"
+    assert await bits(backend) == (await learned(BASE, rows(4))).content_hash
 
 
 async def test_a_store_that_fails_is_tried_again_and_nothing_is_lost(tmp_path: Path) -> None:

@@ -174,6 +174,35 @@ async def test_a_slow_reader_gets_all_of_the_old_bytes_while_they_are_replaced(t
         assert (await read_whole(one, "a", most=3))[0] == new
 
 
+async def test_keys_that_end_in_digests_are_what_they_were_and_in_order(tmp_path: Path) -> None:
+    digest = "0123456789abcdef" * 4
+    names = (digest, "f" * 64, "f" + digest, digest[1:], digest + "-", f"x-{digest}", f"{digest}/{digest}", f"{digest}.d/b", "z")
+    entries = {f"a/{name}": name.encode() for name in names} | {digest: b"alone"}
+    await keep(tmp_path / "store.db", entries)
+    async with aclosing(SQLiteBackend(tmp_path / "store.db")) as backend:
+        below = sorted(key for key in entries if key.startswith("a/"))
+        assert [entry.key for entry in await backend.list("a/")] == below
+        assert [entry.key for entry in await backend.list(f"a/{digest}/")] == [f"a/{digest}/{digest}"]
+        assert {key: data for key, (data, _) in (await backend.read_many(list(entries), most=1000)).items()} == entries
+        await backend.remove(f"a/{digest}")
+        assert await backend.look(f"a/{digest}") is None and await backend.look(f"a/f{digest}") is not None
+
+
+async def test_a_writer_that_was_swept_fails_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+
+    def slow() -> Iterator[bytes]:
+        yield bytes(9 << 20)
+        assert anyio.from_thread.run(other.sweep, -1000) == 1
+        yield bytes(1 << 20)
+
+    async with aclosing(SQLiteBackend(path)) as one, aclosing(SQLiteBackend(path)) as other:
+        with pytest.raises(BackendError, match="a/b: expected what was written of it before, got nothing: it was swept"):
+            await one.write("a/b", Body(10 << 20, slow))
+        assert await one.list("a/") == []
+    assert path.stat().st_size < 100_000
+
+
 async def test_a_large_body_that_breaks_off_leaves_nothing_behind(tmp_path: Path) -> None:
     def broken() -> Iterator[bytes]:
         yield bytes(9 << 20)
@@ -189,7 +218,7 @@ async def test_a_large_body_that_breaks_off_leaves_nothing_behind(tmp_path: Path
 async def test_a_sweep_removes_what_a_killed_writer_left(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     await keep(path, {"a/b": b"1"})
-    sql(path, "INSERT INTO bodies (size, modified) VALUES (0, 5000)", "INSERT INTO parts SELECT max(id), 0, zeroblob(9000000) FROM bodies")
+    sql(path, "INSERT INTO writing (begun) VALUES (5000)", "INSERT INTO parts SELECT body << 22, zeroblob(9000000) FROM writing")
     async with aclosing(SQLiteBackend(path, clock=lambda: 6000.0)) as backend:
         assert [await backend.sweep(older_than) for older_than in (1001, 999, 999)] == [0, 1, 0]
     assert path.stat().st_size < 100_000
@@ -200,9 +229,10 @@ SPOILED = {
     "a part is missing": "DELETE FROM parts",
     "a part is longer": "UPDATE parts SET data = zeroblob(9000000)",
     "a part is no bytes": "UPDATE parts SET data = 'abc'",
-    "a size is none": "UPDATE bodies SET size = 'many'",
-    "a time is none": "UPDATE bodies SET modified = 'noon'",
-    "a size is negative": "UPDATE bodies SET size = -3",
+    "a size is none": "UPDATE entries SET size = 'many'",
+    "a time is none": "UPDATE entries SET modified = 'noon'",
+    "a size is negative": "UPDATE entries SET size = -3",
+    "a number is beyond all": "UPDATE entries SET body = 1 << 60",
 }
 
 

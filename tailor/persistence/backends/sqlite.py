@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from operator import attrgetter
 
 from anyio import CancelScope
 from anyio.from_thread import check_cancelled
@@ -14,11 +16,12 @@ from anyio.to_thread import run_sync
 
 from ..errors import BackendError, MissingError, StoreError
 from .backend import Body, Chunk, Entry, Expected, check_expected, check_key, check_size, exact_chunks
-from .database import Database, empty_database, open_database
+from .database import BODIES, PARTS, Database, empty_database, open_database
 from .threaded import Entries, ThreadedBackend
 
 PART = 4 << 20
-ENTRY = "SELECT key, size, modified, id FROM entries JOIN bodies ON id = body "
+DIGEST, MARK = re.compile(r"[0-9a-f]{64}\Z"), b"\xff"
+ENTRY = "SELECT key, size, modified, body FROM entries "
 
 
 class SQLiteBackend(ThreadedBackend):
@@ -85,10 +88,10 @@ class SQLiteBackend(ThreadedBackend):
         return found
 
     def _parts(self, database: Database, entry: Entry) -> Iterator[bytes]:
-        left, number = entry.size, 0
+        left, number = entry.size, int(entry.tag) * PARTS
         while left:
-            sql = "SELECT data FROM parts WHERE body = ? AND number = ? AND length(data) BETWEEN 1 AND ?"
-            found = database.ask(sql, int(entry.tag), number, min(left, PART))
+            sql = "SELECT data FROM parts WHERE number = ? AND length(data) BETWEEN 1 AND ?"
+            found = database.ask(sql, number, min(left, PART))
             if not found or not isinstance(found[0][0], bytes):
                 raise BackendError(f"{self.name}: {entry.key}: expected {entry.size} bytes in parts of {PART}, got others")
             yield found[0][0]
@@ -96,7 +99,7 @@ class SQLiteBackend(ThreadedBackend):
 
     def _write(self, key: str, body: Body, expected: str | Expected) -> str:
         parts = _parts_of(exact_chunks(key, body))
-        beside: int | None = None  # the body, where not all of it is for the last transaction
+        new: int | None = None
         count = 0
         with self._database(create=True) as database:
             try:
@@ -104,66 +107,79 @@ class SQLiteBackend(ThreadedBackend):
                 for part in parts:
                     check_cancelled()
                     with database.changing():
-                        beside = self._put(database, beside, count, last)
+                        new = self._put(database, key, new, count, last)
                     last, count = part, count + 1
                 with database.changing():
                     there = self._find(database, key)
                     check_expected(self.name, key, there, expected)
-                    new = self._put(database, beside, count, last)
-                    database.ask("UPDATE bodies SET size = ?, modified = ? WHERE id = ?", body.size, self._clock(), new)
-                    database.ask("REPLACE INTO entries (key, body) VALUES (?, ?)", key, new)
+                    given = self._put(database, key, new, count, last)
+                    database.ask("DELETE FROM writing WHERE body = ?", given)
+                    sql = "REPLACE INTO entries (key, body, size, modified) VALUES (?, ?, ?, ?)"
+                    database.ask(sql, _packed(key), given, body.size, self._clock())
                     self._drop(database, there)
             except BaseException as failure:
-                if beside is not None:
+                if new is not None:  # not all of it was for the last transaction
                     try:
-                        database.ask("DELETE FROM bodies WHERE id = ?", beside)
+                        with database.changing():
+                            self._give_up(database, new)
                     except BackendError as error:
                         failure.add_note(f"and in cleaning up: {error}")
                 raise
-        return str(new)
+        return str(given)
 
-    def _put(self, database: Database, body: int | None, number: int, data: Chunk) -> int:
+    def _put(self, database: Database, key: str, body: int | None, number: int, data: Chunk) -> int:
         """Adds a part to a body, a new one where there is none yet; returns the body."""
         if body is None:
-            database.ask("INSERT INTO bodies (size, modified) VALUES (0, ?)", self._clock())
+            database.ask("INSERT INTO writing (begun) VALUES (?)", self._clock())
             ((body,),) = database.ask("SELECT last_insert_rowid()")
-        database.ask("INSERT INTO parts (body, number, data) VALUES (?, ?, ?)", body, number, data)
+        elif not database.ask("SELECT 1 FROM writing WHERE body = ?", body):
+            raise BackendError(f"{self.name}: {key}: expected what was written of it before, got nothing: it was swept")
+        database.ask("INSERT INTO parts (number, data) VALUES (?, ?)", body * PARTS + number, data)
         return body
+
+    def _give_up(self, database: Database, body: int) -> None:
+        database.ask("DELETE FROM writing WHERE body = ?", body)
+        self._drop_parts(database, body)
 
     def _drop(self, database: Database, entry: Entry | None) -> None:
         if entry is not None:
-            database.ask("DELETE FROM bodies WHERE id = ?", int(entry.tag))
+            self._drop_parts(database, int(entry.tag))
+
+    def _drop_parts(self, database: Database, body: int) -> None:
+        database.ask("DELETE FROM parts WHERE number >= ? AND number < ?", body * PARTS, (body + 1) * PARTS)
 
     def _look(self, key: str) -> Entry | None:
         with self._database() as database:
             return self._find(database, key)
 
     def _find(self, database: Database, key: str) -> Entry | None:
-        return next(map(self._entry, database.ask(ENTRY + "WHERE key = ?", key)), None)
+        return next(map(self._entry, database.ask(ENTRY + "WHERE key = ?", _packed(key))), None)
 
     def _entry(self, row: tuple[object, ...]) -> Entry:
         match row:
-            case str(key), int(size), float(modified), int(number):
-                return Entry(key, size, modified, str(number))
+            case bytes(key), int(size), float(modified), int(body) if 0 < body < BODIES:
+                return Entry(_unpacked(key), size, modified, str(body))
             case _:
                 raise BackendError(f"{self.name}: expected a key, a size, a time and a number, got {row!r:.100}")
 
     def _remove(self, key: str) -> None:
         with self._database() as database, database.changing():
             there = self._find(database, key)
-            database.ask("DELETE FROM entries WHERE key = ?", key)
+            database.ask("DELETE FROM entries WHERE key = ?", _packed(key))
             self._drop(database, there)
 
     def _sweep(self, older_than: float) -> int:
         with self._database() as database, database.changing():
-            database.ask("DELETE FROM bodies WHERE modified < ? AND id NOT IN (SELECT body FROM entries)", self._clock() - older_than)
-            ((count,),) = database.ask("SELECT changes()")
-        return int(count)
+            left = database.ask("SELECT body FROM writing WHERE begun < ?", self._clock() - older_than)
+            for (body,) in left:
+                self._give_up(database, body)
+        return len(left)
 
     def _list(self, prefix: str) -> Entries:
         with self._database() as database:
             after = prefix[:-1] + chr(ord("/") + 1)
-            return [self._entry(row) for row in database.ask(ENTRY + "WHERE key > ? AND key < ? ORDER BY key", prefix, after)]
+            found = database.ask(ENTRY + "WHERE key > ? AND key < ?", prefix.encode(), after.encode())
+        return sorted(map(self._entry, found), key=attrgetter("key"))
 
     @contextmanager
     def _database(self, create: bool = False) -> Iterator[Database]:
@@ -199,6 +215,17 @@ class SQLiteBackend(ThreadedBackend):
 
     def __repr__(self) -> str:
         return f"<SQLiteBackend {self.name}{': closed' if self._closed else ''}>"
+
+
+def _packed(key: str) -> bytes:
+    """A key as it is kept: the digest that it may end in takes half the room, after a byte that is nowhere in UTF-8."""
+    digest = DIGEST.search(key)
+    return key.encode() if digest is None else key[: digest.start()].encode() + MARK + bytes.fromhex(digest[0])
+
+
+def _unpacked(kept: bytes) -> str:
+    start, _, digest = kept.partition(MARK)
+    return start.decode(errors="replace") + digest.hex()
 
 
 def _parts_of(chunks: Iterable[Chunk]) -> Iterator[Chunk]:

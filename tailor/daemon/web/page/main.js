@@ -28,8 +28,8 @@ let following = null;
 /** Shows the view that the address asks for. `moved`: by a person, whose focus goes along. */
 function show(moved) {
   const { view: name = "now", ...fields } = address();
-  again?.stop();
   if (!token()) return askForToken(false);
+  again?.stop();
   const known = Object.hasOwn(VIEWS, name) ? name : "now";
   const mine = throttled(() => look(shown), PAUSE);
   const shown = new VIEWS[known](fields, mine);
@@ -62,6 +62,7 @@ async function look(shown) {
 
 function askForToken(refused) {
   following?.abort();
+  again?.stop();
   following = view = again = null;
   say("", "Not connected");
   document.title = "Token - tailor";

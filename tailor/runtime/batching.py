@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import partial
 from math import inf
 from typing import Any, TypeAlias
+from weakref import WeakKeyDictionary
 
 import anyio
 import anyio.lowlevel
@@ -20,7 +21,8 @@ from tailor.scheduler import Priority
 from .errors import MLBusyError, MLParameterError, MLTaskStateError
 from .model import MLModel
 from .models import Column, Columns
-from .network import in_any_company, stopping
+from .network import at_most, in_any_company, stopping
+from .quick import Quick
 
 Run: TypeAlias = Callable[[Callable[[], None], MLModel, Priority], Awaitable[None]]
 """Gives work a turn on a lane, off the event loop, and returns when it is done."""
@@ -35,6 +37,10 @@ class MLBatching:
                       needs to: whatever is asked for meanwhile is the next one.
     ``most_waiting``  predictions that are not answered yet, of all models together; more of them wait for room, in order.
     ``refuses``       instead refuses those, with an ``MLBusyError``.
+    ``quick``         seconds: a batch of priority USER_INTERACTIVE whose like took less lately (as many examples, of the same shapes) has
+                      no turn on a lane. It is computed where it is asked for, on the event loop, which is held up for so long; by one
+                      thread, whatever else is at work. Never so: models with custom or linked parts, and networks with loops. 0: no
+                      batch is.
 
     Raises ``MLParameterError`` naming the field that cannot be.
     """
@@ -43,14 +49,17 @@ class MLBatching:
     wait: float = 0.0
     most_waiting: int = 1024
     refuses: bool = False
+    quick: float = 0.0005
 
     def __post_init__(self) -> None:
         for name in ("most", "most_waiting"):
             given = getattr(self, name)
             if isinstance(given, bool) or not isinstance(given, int) or given < 1:
                 raise MLParameterError(f"batching: {name}: expected a whole number of at least 1, got {given!r}")
-        if isinstance(self.wait, bool) or not isinstance(self.wait, (int, float)) or not 0 <= self.wait < float("inf"):
-            raise MLParameterError(f"batching: wait: expected seconds, 0 or more, got {self.wait!r}")
+        for name in ("wait", "quick"):
+            given = getattr(self, name)
+            if isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 <= given < inf:
+                raise MLParameterError(f"batching: {name}: expected seconds, 0 or more, got {given!r}")
         if not isinstance(self.refuses, bool):
             raise MLParameterError(f"batching: refuses: expected True or False, got {self.refuses!r}")
 
@@ -131,6 +140,7 @@ class PredictionBatches:
         self._group = group
         self._run = run
         self._room = anyio.Semaphore(batching.most_waiting)
+        self._quick: WeakKeyDictionary[MLModel, Quick] = WeakKeyDictionary()
         self._lines: dict[tuple[MLModel, Priority], _Line] = {}
 
     async def prediction(self, model: MLModel, data: Any, priority: Priority) -> Any:
@@ -192,7 +202,7 @@ class PredictionBatches:
     async def _together(self, batch: Sequence[_Asked], model: MLModel, priority: Priority) -> None:
         try:
             if batch:
-                await self._run(partial(_answer_all, model, batch), model, priority)
+                await self._made(batch, model, priority)
         except Exception as error:  # no answer's, for each keeps its own: there was no turn
             for asked in batch:
                 asked.failure = error
@@ -200,6 +210,29 @@ class PredictionBatches:
             for asked in batch:
                 asked.close()
         await anyio.lowlevel.checkpoint()  # whoever was answered may ask again before the next batch is taken
+
+
+    async def _made(self, batch: Sequence[_Asked], model: MLModel, priority: Priority) -> None:
+        """Makes a batch: at once where it is quick, otherwise in its turn."""
+        quick = self._quick.get(model)
+        if quick is None:
+            self._quick[model] = quick = Quick(model, self._batching.quick)
+        kind = quick.kind([asked.data for asked in batch])
+        seconds = 0.0
+
+        def work() -> None:
+            nonlocal seconds
+            begun = time.perf_counter()
+            _answer_all(model, batch)
+            seconds = time.perf_counter() - begun
+
+        if priority is Priority.USER_INTERACTIVE and quick.is_quick(kind):
+            with at_most(1):
+                work()
+        else:
+            await self._run(work, model, priority)
+        if not any(asked.gone or asked.failure for asked in batch):  # what was not computed says nothing
+            quick.took(kind, seconds)
 
 
 def _examples(data: Any) -> float:

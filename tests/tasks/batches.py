@@ -51,6 +51,10 @@ class HeldLane(InlineLane):
         self._go.set()
         self._go = anyio.Event()
 
+    def hold(self) -> None:
+        """What comes from now on waits."""
+        self._open = False
+
     async def run(self, work: Callable[[], Any]) -> Any:
         if not self._open:
             await self._go.wait()

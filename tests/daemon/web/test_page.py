@@ -140,8 +140,10 @@ def test_a_late_refusal_of_another_token_leaves_the_form_and_what_is_typed(site:
     shown.tab.open(f"{shown.origin}/#view=models")
     shown.tab.until("document.querySelector('form.token')")
     shown.tab.press("half")
-    refused = "sessionStorage.setItem('tailor-token', 'old'); const late = request('/v1/status'); sessionStorage.removeItem('tailor-token');"
-    said = shown.tab.evaluate(f"import('/requests.js').then(({{request}}) => {{ {refused} return late; }}).catch((error) => error.status)")
+    said = shown.tab.evaluate(
+        "import('/requests.js').then(({request}) => { sessionStorage.setItem('tailor-token', 'old'); const late = request('/v1/status');"
+        " sessionStorage.removeItem('tailor-token'); return late; }).catch((error) => error.status)"
+    )
     assert (said, shown.tab.evaluate("document.querySelector('#token').value")) == (401, "half")
     assert all("401" in error for error in shown.tab.errors())
 

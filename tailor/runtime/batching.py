@@ -217,7 +217,7 @@ class PredictionBatches:
         quick = self._quick.get(model)
         if quick is None:
             self._quick[model] = quick = Quick(model, self._batching.quick)
-        kind = quick.kind([asked.data for asked in batch])
+        kind = None if any(asked.apart for asked in batch) else quick.kind([asked.data for asked in batch])
         seconds = 0.0
 
         def work() -> None:

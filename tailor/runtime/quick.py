@@ -35,8 +35,11 @@ class Quick:
         self._took: OrderedDict[Hashable, deque[float]] = OrderedDict()
 
     def kind(self, batch: Sequence[Any]) -> Hashable:
-        """The kind of a batch of such data; ``None`` where no batch of it is ever quick."""
-        return _kind(batch) if self._most else None
+        """The kind of a batch of examples and lists of them; ``None`` where no batch of it is ever quick."""
+        if not self._most:
+            return None
+        kinds = tuple(tuple(map(_of_example, data)) if isinstance(data, (list, tuple)) else _of_example(data) for data in batch)
+        return None if any(kind is None or (kind and None in kind) for kind in kinds) else kinds
 
     def is_quick(self, kind: Hashable) -> bool:
         """Whether the next of this kind will be."""
@@ -53,24 +56,25 @@ class Quick:
             self._took.popitem(last=False)
 
 
-def _kind(data: Any) -> Hashable:
-    """What the time for a list, an example or a value depends on; ``None`` where no shape tells it: of dictionaries, long texts and what
-    is not known here."""
-    match data:
+def _of_example(data: Any) -> tuple[Hashable, ...] | None:
+    """What the time for an example depends on; ``None`` where that is not told by shapes."""
+    if not isinstance(data, dict):
+        return None
+    kinds = tuple(_of_value(value) for value in data.values())
+    return None if None in kinds else (*data, *kinds)
+
+
+def _of_value(value: Any) -> Hashable:
+    """``None`` for dictionaries, lists, long texts and what is not known here."""
+    match value:
         case np.ndarray():
-            return tuple(data.shape)
+            return tuple(value.shape)
         case Image.Image():
-            return data.size, data.mode
+            return value.size, value.mode
         case bool() | int() | float() | np.generic():
             return ()
-        case str():
-            return () if len(data) <= SHORT else None
-        case list() | tuple():
-            kinds = tuple(_kind(one) for one in data)
-            return None if None in kinds else kinds
-        case dict():
-            values = tuple((name, None if isinstance(value, (dict, list)) else _kind(value)) for name, value in data.items())
-            return None if any(kind is None for _, kind in values) else values
+        case str() if len(value) <= SHORT:
+            return ()
     return None
 
 

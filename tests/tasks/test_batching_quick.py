@@ -64,6 +64,7 @@ async def test_batches_of_other_shapes_are_of_another_kind() -> None:
     model, data = neighbors()
     several = [data[:2], data[:3], data[0]] * (SEEN + 4)
     assert await answers(model, several, quick=ALWAYS) == 3 * SEEN
+    assert await answers(model, several, quick=ALWAYS, most=2) == 2 * SEEN + SEEN + 4  # what is a batch of its own always has a turn
 
 
 async def test_predictions_that_may_wait_have_a_turn() -> None:
@@ -123,7 +124,7 @@ def test_what_no_shape_tells_is_of_no_kind() -> None:
     picture = Image.new("RGB", (3, 2))
     for value in ({"a": 1.0}, [1.0], "word " * 100, None, object()):
         assert kind([{"x": value}]) is kind([[{"x": 1.0}, {"x": value}]]) is None, value
-    assert kind([None]) is kind([iter([])]) is None
+    assert kind([None]) is kind([iter([])]) is kind([[[{"x": 1.0}]]]) is None
     alike = [({"x": 1.0}, {"x": np.float32(2)}), ({"x": "one"}, {"x": "two"}), ({"x": np.zeros(3)}, {"x": np.ones(3, np.float32)})]
     for one, other in alike:
         assert kind([one]) == kind([other]) is not None

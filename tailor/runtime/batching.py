@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Sequence
@@ -24,6 +25,8 @@ from .models import Column, Columns
 from .network import at_most, in_any_company, stopping
 from .quick import Quick
 
+# Of this thread alone: waiting for the interpreter's lock beside it is no work. Windows counts it in steps of 16 ms.
+processor_time = time.perf_counter if os.name == "nt" else time.thread_time
 Run: TypeAlias = Callable[[Callable[[], None], MLModel, Priority], Awaitable[None]]
 """Gives work a turn on a lane, off the event loop, and returns when it is done."""
 
@@ -38,9 +41,9 @@ class MLBatching:
     ``most_waiting``  predictions that are not answered yet, of all models together; more of them wait for room, in order.
     ``refuses``       instead refuses those, with an ``MLBusyError``.
     ``quick``         seconds: a batch of priority USER_INTERACTIVE whose like took less lately (as many examples, of the same shapes) has
-                      no turn on a lane. It is computed where it is asked for, on the event loop, which is held up for so long; by one
-                      thread, whatever else is at work. Never so: models with custom or linked parts, and networks with loops. 0: no
-                      batch is.
+                      no turn on a lane. It is computed where it is asked for, on the event loop, which is held up for so long, by one
+                      batch at a time. Never so: models with custom, linked or provided parts, and networks with branches, loops, or
+                      layers that make shapes out of values. 0: no batch is.
 
     Raises ``MLParameterError`` naming the field that cannot be.
     """
@@ -140,11 +143,13 @@ class PredictionBatches:
         self._group = group
         self._run = run
         self._room = anyio.Semaphore(batching.most_waiting)
+        self._one_quick = anyio.Lock()
         self._quick: WeakKeyDictionary[MLModel, Quick] = WeakKeyDictionary()
         self._lines: dict[tuple[MLModel, Priority], _Line] = {}
 
     async def prediction(self, model: MLModel, data: Any, priority: Priority) -> Any:
         """``model.predict(data)``, together with others. Raises what that raises, and ``MLBusyError`` where there is no room."""
+        await anyio.lowlevel.checkpoint_if_cancelled()  # asyncio's cancellations are slower than answers that come at once, each time
         try:
             self._room.acquire_nowait()
         except anyio.WouldBlock:
@@ -211,28 +216,31 @@ class PredictionBatches:
                 asked.close()
         await anyio.lowlevel.checkpoint()  # whoever was answered may ask again before the next batch is taken
 
-
     async def _made(self, batch: Sequence[_Asked], model: MLModel, priority: Priority) -> None:
-        """Makes a batch: at once where it is quick, otherwise in its turn."""
+        """Makes a batch: at once where it is taken for quick, otherwise in its turn."""
         quick = self._quick.get(model)
         if quick is None:
-            self._quick[model] = quick = Quick(model, self._batching.quick)
-        kind = None if any(asked.apart for asked in batch) else quick.kind([asked.data for asked in batch])
-        seconds = 0.0
+            self._quick[model] = quick = Quick(self._batching.quick)
+        kind: Hashable = None
+        if priority is Priority.USER_INTERACTIVE and not any(asked.apart for asked in batch):
+            kind = quick.kind([asked.data for asked in batch])
+        at_once, seconds = quick.is_quick(kind), 0.0
 
         def work() -> None:
             nonlocal seconds
-            begun = time.perf_counter()
+            begun = processor_time()
             _answer_all(model, batch)
-            seconds = time.perf_counter() - begun
+            seconds = processor_time() - begun
+            quick.look(model)
 
-        if priority is Priority.USER_INTERACTIVE and quick.is_quick(kind):
-            with at_most(1):
-                work()
+        if at_once:
+            async with self._one_quick:  # others of the loop come in between
+                with at_most(1):
+                    work()
         else:
             await self._run(work, model, priority)
         if not any(asked.gone or asked.failure for asked in batch):  # what was not computed says nothing
-            quick.took(kind, seconds)
+            quick.took(kind, seconds, at_once=at_once)
 
 
 def _examples(data: Any) -> float:

@@ -2,85 +2,116 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from typing import Any, get_args
 
 import numpy as np
 from PIL import Image
 
+from tailor.kernels import OPS
+
 from .custom_models import PrivatePart
-from .format import every_layer, layers, network_of
+from .errors import MLModelError
+from .format import layers, network_of
 from .model import MLModel
 from .parameters import nested_models
 
 SEEN = 8
-"""How many batches of a kind have to have been made before one can be quick."""
-KINDS = 64
-"""Of how many kinds of batches it is remembered what they took, for each model."""
+"""How many batches of a kind in a row have to have been quick before one is taken for quick."""
+MOST_SEEN = 2048
+KINDS = 16
+"""Of how many kinds of batches it is remembered what they took, for each model: as many as a network has plans for."""
+VALUES = 64
+"""A batch of more values than that is of no kind, for telling it would take its time too."""
 SHORT = 100
 """Characters of a text that costs about as much as any other so short."""
-NOT_STEADY = {"customModel", "linkedModel", *get_args(PrivatePart)}
+OTHERS = {"customModel", "linkedModel", "nonMaximumSuppression", *get_args(PrivatePart)}
+"""Types of models with code of others, or whose time values decide."""
+LAYERS = {name for name, op in OPS.items() if op.batched is not None} - {"NonMaximumSuppression"}
+"""Layers that may be given examples stacked: what they make has a shape that no value decides."""
+SIZED = {"constantPad", "oneHot", "tile", "topK"}
+"""Those of them that are told a size by their second input, if they have one."""
+
+
+@dataclass(slots=True)
+class _Kind:
+    """How many batches were quick in a ``row``, of the ``wanted`` ones; more are wanted where one was not when it was computed at once."""
+
+    row: int = 0
+    wanted: int = SEEN
 
 
 class Quick:
-    """What batches of one model took, by kind: how many examples, of which shapes.
+    """Which batches of one model take less than ``most`` seconds of a processor's time, by kind: how many examples, of which shapes.
 
-    A batch is quick if the fastest of the last ``SEEN`` of its kind took less than ``most`` seconds; the others were slower because of
-    what else the machine does. Models with other people's code or with loops never are: each example may take them another time.
+    They all have to, lately: as long as anything but shapes can decide what a batch takes, none is quick. So none is of a model with other
+    people's code, and of a network with branches, loops or layers that make shapes out of values.
     """
 
-    def __init__(self, model: MLModel, most: float) -> None:
-        self._most = most if most and _is_steady(model._outline) else 0.0
-        self._took: OrderedDict[Hashable, deque[float]] = OrderedDict()
+    def __init__(self, most: float) -> None:
+        self._most = most
+        self._steady: bool | None = None if most else False
+        self._kinds: OrderedDict[Hashable, _Kind] = OrderedDict()
+
+    def look(self, model: MLModel) -> None:
+        """Looks through the model, once; in a worker thread, for it may be a large one."""
+        if self._steady is None:
+            try:
+                self._steady = _is_steady(model._outline)
+            except MLModelError:  # which its predictions tell
+                self._steady = False
 
     def kind(self, batch: Sequence[Any]) -> Hashable:
         """The kind of a batch of examples and lists of them; ``None`` where no batch of it is ever quick."""
-        if not self._most:
+        if self._steady is False:
             return None
-        kinds = tuple(tuple(map(_of_example, data)) if isinstance(data, (list, tuple)) else _of_example(data) for data in batch)
-        return None if any(kind is None or (kind and None in kind) for kind in kinds) else kinds
+        examples = [one for data in batch for one in (data if type(data) is list else [data])]
+        if not all(type(one) is dict for one in examples) or sum(map(len, examples)) > VALUES:
+            return None
+        kinds = tuple((name, _of_value(value)) for one in examples for name, value in one.items())
+        return None if any(kind is None for _, kind in kinds) else (len(examples), kinds)
 
     def is_quick(self, kind: Hashable) -> bool:
-        """Whether the next of this kind will be."""
-        took = self._took.get(kind, ())
-        return len(took) == SEEN and min(took) < self._most
+        """Whether the next of this kind is taken for quick."""
+        known = self._kinds.get(kind)
+        return self._steady is True and known is not None and known.row >= known.wanted
 
-    def took(self, kind: Hashable, seconds: float) -> None:
-        """Remembers what a batch took in which every example was answered."""
+    def took(self, kind: Hashable, seconds: float, *, at_once: bool) -> None:
+        """Remembers what a batch took of a processor's time in which every example was answered; ``at_once``: without a turn."""
         if kind is None:
             return
-        self._took.setdefault(kind, deque(maxlen=SEEN)).append(seconds)
-        self._took.move_to_end(kind)
-        if len(self._took) > KINDS:
-            self._took.popitem(last=False)
-
-
-def _of_example(data: Any) -> tuple[Hashable, ...] | None:
-    """What the time for an example depends on; ``None`` where that is not told by shapes."""
-    if not isinstance(data, dict):
-        return None
-    kinds = tuple(_of_value(value) for value in data.values())
-    return None if None in kinds else (*data, *kinds)
+        known = self._kinds.setdefault(kind, _Kind())
+        self._kinds.move_to_end(kind)
+        if len(self._kinds) > KINDS:
+            self._kinds.popitem(last=False)
+        if seconds < self._most:
+            known.row += 1
+        else:
+            known.row = 0
+            if at_once:
+                known.wanted = min(4 * known.wanted, MOST_SEEN)
 
 
 def _of_value(value: Any) -> Hashable:
-    """``None`` for dictionaries, lists, long texts and what is not known here."""
-    match value:
-        case np.ndarray():
-            return tuple(value.shape)
-        case Image.Image():
-            return value.size, value.mode
-        case bool() | int() | float() | np.generic():
-            return ()
-        case str() if len(value) <= SHORT:
-            return ()
+    """What the time for a value depends on; ``None`` for what no shape tells (dictionaries, lists, long texts), for pictures that are still
+    to be read from their files, and for classes that are not known here, whose code is not for the event loop."""
+    kind = type(value)
+    if kind is np.ndarray:
+        return tuple(value.shape)
+    if kind is Image.Image:
+        return value.size, value.mode
+    if kind in (bool, int, float) or (kind is str and len(value) <= SHORT) or issubclass(kind, (np.number, np.bool_)):
+        return ()
     return None
 
 
 def _is_steady(spec: Any) -> bool:
-    """Whether nothing but the shapes of its inputs decides what a prediction takes."""
-    if spec.WhichOneof("Type") in NOT_STEADY or not all(_is_steady(nested) for _, nested in nested_models(spec)):
+    """Whether nothing but the shapes of its inputs decides what a prediction takes. Raises ``MLModelError`` for what is no model."""
+    if spec.WhichOneof("Type") in OTHERS or not all(_is_steady(nested) for _, nested in nested_models(spec)):
         return False
     network = network_of(spec)
-    return network is None or all(record.kind not in ("custom", "loop") for record in every_layer(layers(network)))
+    return network is None or all(
+        not record.inputs or (record.kind in LAYERS and not (record.kind in SIZED and len(record.inputs) > 1)) for record in layers(network)
+    )

@@ -82,7 +82,7 @@ def later(path: Path) -> None:
 
 def with_a_trigger(path: Path) -> None:
     anyio.run(keep, path, {"a/b": b"1"})
-    sql(path, "CREATE TRIGGER spy AFTER INSERT ON entries BEGIN DELETE FROM entries; END")
+    sql(path, "CREATE TRIGGER sqlitespy AFTER INSERT ON entries BEGIN DELETE FROM entries; END")
 
 
 REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
@@ -232,7 +232,9 @@ SPOILED = {
     "a size is none": "UPDATE entries SET size = 'many'",
     "a time is none": "UPDATE entries SET modified = 'noon'",
     "a size is negative": "UPDATE entries SET size = -3",
-    "a number is beyond all": "UPDATE entries SET body = 1 << 60",
+    "a number is beyond all": "UPDATE entries SET body = 1 << 41",
+    "a number is none that there can be": "UPDATE entries SET body = 0",
+    "a time is never": "UPDATE entries SET modified = 9e999",
 }
 
 
@@ -244,6 +246,53 @@ async def test_rows_that_were_spoiled_are_said(how: str, tmp_path: Path) -> None
     async with aclosing(SQLiteBackend(path)) as backend:
         with pytest.raises(BackendError, match="expected .*, got"):
             await backend.read("a/b", bytes)
+
+
+@pytest.mark.parametrize("kept", ["612FFF0102", "612FFF" + "00" * 33, "612FC3", "612F62FF"])
+async def test_a_key_that_was_spoiled_is_said_and_hides_nothing(kept: str, tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    await keep(path, {"a/b": b"123"})
+    sql(path, f"UPDATE entries SET key = X'{kept}'")
+    async with aclosing(SQLiteBackend(path)) as backend:
+        with pytest.raises(BackendError, match="expected a key, a size, a time and a number, got"):
+            await backend.list("a/")
+
+
+LAST = (1 << 41) - 1
+"""The last number of a body."""
+
+
+@pytest.mark.parametrize("last", [LAST, LAST + 1])
+async def test_numbers_that_are_used_up_are_said(last: int, tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    await keep(path, {"a/b": b"123"})
+    sql(path, f"UPDATE sqlite_sequence SET seq = {last}")
+    async with aclosing(SQLiteBackend(path)) as backend:
+        with pytest.raises(BackendError, match=f"expected numbers of bodies from 1 to {LAST}, got {last + 1}"):
+            await backend.write("a/c", Body.of(b"4"))
+    assert await kept(path) == {"a/b": b"123"}
+
+
+async def test_the_last_number_is_as_good_as_any(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    await keep(path, {"a/b": b"123"})
+    sql(path, f"UPDATE sqlite_sequence SET seq = {LAST - 1}")
+    async with aclosing(SQLiteBackend(path)) as backend:
+        await backend.write("a/c", Body.of(b"4"))
+    assert await kept(path) == {"a/b": b"123", "a/c": b"4"}
+    async with aclosing(SQLiteBackend(path)) as backend:
+        await backend.remove("a/c")
+    assert await kept(path) == {"a/b": b"123"}
+
+
+async def test_a_sweep_of_a_number_that_cannot_be_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    await keep(path, {"a/b": b"123"})
+    sql(path, "INSERT INTO writing VALUES (1 << 62, 0)")
+    async with aclosing(SQLiteBackend(path)) as backend:
+        with pytest.raises(BackendError, match="expected numbers of bodies from 1"):
+            await backend.sweep(0)
+    assert await kept(path) == {"a/b": b"123"}
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])  # damage is the same on every loop

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from io import BytesIO
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import numpy as np
 import pytest
 from PIL import Image
 
 from tailor import MLModel, MLModelError, Priority, Runtime
+from tailor.kernels import OPS
 from tailor.runtime.batching import MLBatching
 from tailor.runtime.format import Model, NeuralNetworkBuilder, array_feature
-from tailor.runtime.quick import KINDS, SEEN, Quick
+from tailor.runtime.network import Team
+from tailor.runtime.quick import KINDS, LAYERS, MOST_SEEN, SEEN, SIZED, VALUES, Quick
 from tailor.scheduler.testing import InlineLane
 from tests.tasks.batches import HeldLane, asked, batches, own_model
 from tests.tasks.test_batching import Own, dense, flexible, neighbors, same
@@ -22,6 +27,8 @@ pytestmark = pytest.mark.anyio
 
 ALWAYS = 1000.0
 """Seconds that no batch takes."""
+PATIENCE = 60.0
+"""Seconds after which a test that waits for what never comes ends."""
 
 
 class CountingLane(InlineLane):
@@ -72,6 +79,24 @@ async def test_predictions_that_may_wait_have_a_turn() -> None:
     assert await answers(model, data[:20], Priority.BACKGROUND, quick=ALWAYS) == 20
 
 
+async def test_what_nobody_waited_for_any_more_was_not_quick() -> None:
+    model, data = dense()
+    lane = HeldLane()
+    async with batches(lane, quick=ALWAYS) as made:
+        for _ in range(2 * SEEN):
+            async with anyio.create_task_group() as group:
+                group.start_soon(asked, made, model, data[0])
+                await anyio.wait_all_tasks_blocked()
+                group.cancel_scope.cancel()
+            lane.release()
+            await anyio.wait_all_tasks_blocked()
+        async with anyio.create_task_group() as group:
+            group.start_soon(asked, made, model, data[0])
+            await anyio.wait_all_tasks_blocked()
+            assert made._lines, "it waits for the lane, which is held"
+            lane.release(for_good=True)
+
+
 async def test_what_was_refused_was_not_quick() -> None:
     model, data = dense()
     lane = CountingLane()
@@ -92,11 +117,12 @@ async def test_a_quick_one_does_not_wait_for_what_is_at_work(own: Own) -> None:
         for row in data[:SEEN]:
             await runtime.prediction(model, row)
         lane.hold()
-        async with anyio.create_task_group() as group:
-            group.start_soon(runtime.prediction, own_model(), {"x": 1.0})
-            await anyio.wait_all_tasks_blocked()
-            assert same(await runtime.prediction(model, data[0]), model.predict(data[0]))
-            lane.release(for_good=True)
+        with anyio.fail_after(PATIENCE):
+            async with anyio.create_task_group() as group:
+                group.start_soon(runtime.prediction, own_model(), {"x": 1.0})
+                await anyio.wait_all_tasks_blocked()
+                assert same(await runtime.prediction(model, data[0]), model.predict(data[0]))
+                lane.release(for_good=True)
 
 
 async def test_code_of_others_is_never_run_on_the_event_loop(own: Own) -> None:
@@ -105,54 +131,169 @@ async def test_code_of_others_is_never_run_on_the_event_loop(own: Own) -> None:
     linked = Model(specificationVersion=4)
     linked.linkedModel.linkedModelFile.linkedModelFileName.defaultValue = "own.mlmodelc"
     for one in (own_model(), MLModel.from_spec(pipeline), MLModel.from_spec(linked)):
-        assert Quick(one, ALWAYS).kind([{"x": 1.0}]) is None
+        assert kind_of(one, {"x": 1.0}) is None
     assert await answers(own_model(), [{"x": float(number)} for number in range(20)], quick=ALWAYS) == 20
 
 
-def test_a_network_with_a_loop_is_never_quick() -> None:
+def of_layers(*kinds: str, inputs: int = 1) -> MLModel:
+    """A network of layers of these kinds."""
     builder = NeuralNetworkBuilder([array_feature("x", (1,))], [array_feature("y", (1,))])
-    builder.add_activation("linear", "LINEAR", "x", "y", [1.0, 0.0])
-    assert Quick(MLModel.from_spec(builder.spec), ALWAYS).kind([{"x": 1.0}]) is not None
-    loop = builder.spec.neuralNetwork.layers.add(name="branch", input=["x"]).branch.ifBranch.layers.add(name="loop").loop
-    loop.maxLoopIterations = 3
-    assert Quick(MLModel.from_spec(builder.spec), ALWAYS).kind([{"x": 1.0}]) is None
+    for kind in kinds:
+        made = builder.spec.neuralNetwork.layers.add(name=kind, input=["x"] * inputs, output=["y"])
+        getattr(made, kind).SetInParent()
+    return MLModel.from_spec(builder.spec)
+
+
+def kind_of(model: MLModel, *batch: Any) -> Any:
+    quick = Quick(ALWAYS)
+    quick.look(model)
+    return quick.kind(batch)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["loop", "branch", "custom", "NonMaximumSuppression", "rangeDynamic", "fillDynamic", "reshapeDynamic", "whereNonZero", "sliceDynamic"],
+)
+def test_where_values_decide_what_a_network_does_it_is_never_quick(kind: str) -> None:
+    assert kind_of(of_layers("softmax"), {"x": 1.0}) is not None
+    assert kind_of(of_layers("softmax", kind), {"x": 1.0}) is None
+
+
+@pytest.mark.parametrize("kind", ["tile", "constantPad", "topK", "oneHot"])
+def test_a_size_that_is_an_input_is_a_value(kind: str) -> None:
+    assert kind_of(of_layers(kind), {"x": 1.0}) is not None
+    assert kind_of(of_layers(kind, inputs=2), {"x": 1.0}) is None
+
+
+def test_every_layer_whose_shape_is_told_by_values_is_known_as_such() -> None:
+    """Ops say what shapes tell; those that, given two inputs of some rank, leave it open are no layers of quick networks."""
+    told = {name for name, op in OPS.items() if name in LAYERS and "None" in str(inspect.signature(op.shape).return_annotation)}
+    assert told and told <= SIZED
+
+
+def test_a_model_that_is_none_is_left_to_its_predictions() -> None:
+    model = of_layers("softmax")
+    model.spec.neuralNetwork.layers.add(name="nothing", input=["x"])
+    assert kind_of(model, {"x": 1.0}) is None
 
 
 def test_what_no_shape_tells_is_of_no_kind() -> None:
-    model, _ = dense()
-    kind = Quick(model, ALWAYS).kind
+    model = of_layers("softmax")
+
+    class Odd(dict[str, Any]):
+        def values(self) -> Any:
+            raise RuntimeError("code of others")
+
+    class Array(np.ndarray[Any, Any]):
+        pass
+
+    pictures = BytesIO()
     picture = Image.new("RGB", (3, 2))
-    for value in ({"a": 1.0}, [1.0], "word " * 100, None, object()):
-        assert kind([{"x": value}]) is kind([[{"x": 1.0}, {"x": value}]]) is None, value
-    assert kind([None]) is kind([iter([])]) is kind([[[{"x": 1.0}]]]) is None
+    picture.save(pictures, "png")
+    for value in ({"a": 1.0}, [1.0], "word " * 100, np.str_("word"), None, object(), np.zeros(3).view(Array), Image.open(pictures)):
+        assert kind_of(model, {"x": value}) is kind_of(model, [{"x": 1.0}, {"x": value}]) is None, value
+    for data in (None, Odd(x=1.0), iter([]), [[{"x": 1.0}]], {str(number): 0.0 for number in range(VALUES + 1)}):
+        assert kind_of(model, data) is None, data
     alike = [({"x": 1.0}, {"x": np.float32(2)}), ({"x": "one"}, {"x": "two"}), ({"x": np.zeros(3)}, {"x": np.ones(3, np.float32)})]
     for one, other in alike:
-        assert kind([one]) == kind([other]) is not None
+        assert kind_of(model, one) == kind_of(model, other) is not None
     values = (np.zeros(3), np.zeros((3, 1)), picture, picture.convert("L"))
-    others: list[Any] = [*({"x": value} for value in values), {"y": np.zeros(3)}, [{"x": picture}], []]
-    assert len({kind([one]) for one in others} | {kind([others[0], others[0]])}) == len(others) + 1
+    others: list[Any] = [*({"x": value} for value in values), {"y": np.zeros(3)}, []]
+    assert len({kind_of(model, one) for one in others} | {kind_of(model, others[0], others[0])}) == len(others) + 1
 
 
-def test_the_fastest_of_the_last_decides() -> None:
-    model, _ = dense()
-    quick = Quick(model, 0.01)
-    for _ in range(3 * SEEN):
-        assert not quick.is_quick("a")
-        quick.took("a", 0.02)
-    quick.took("a", 0.005)
-    for _ in range(SEEN - 1):
-        assert quick.is_quick("a")
-        quick.took("a", 0.02)
-    assert quick.is_quick("a")
-    quick.took("a", 0.02)
-    assert not quick.is_quick("a")
+def earned(quick: Quick) -> int:
+    """How many quick ones in a row it takes until the next is taken for quick."""
+    count = 0
+    while not quick.is_quick("a"):
+        quick.took("a", 0.001, at_once=False)
+        count += 1
+    return count
+
+
+def test_one_that_was_not_quick_has_all_to_be_earned_again_and_more_where_it_held_the_loop_up() -> None:
+    quick = Quick(0.01)
+    quick.look(of_layers("softmax"))
+    assert not quick.is_quick("a") and earned(quick) == SEEN
+    quick.took("a", 0.02, at_once=False)
+    assert earned(quick) == SEEN
+    quick.took("a", 0.02, at_once=True)
+    assert earned(quick) == 4 * SEEN
+    for _ in range(10):
+        quick.took("a", 0.02, at_once=True)
+    assert earned(quick) == MOST_SEEN
+    assert not quick.is_quick("b") and not quick.is_quick(None)
 
 
 def test_only_so_many_kinds_are_remembered() -> None:
-    model, _ = dense()
-    quick = Quick(model, 1.0)
+    quick = Quick(1.0)
+    quick.look(of_layers("softmax"))
     for _ in range(SEEN):
         for kind in range(KINDS):
-            quick.took(kind, 0.1)
-    quick.took("one more", 0.1)
+            quick.took(kind, 0.1, at_once=False)
+    quick.took("one more", 0.1, at_once=False)
     assert not quick.is_quick(0) and all(quick.is_quick(kind) for kind in range(1, KINDS))
+
+
+async def test_who_predicts_without_a_pause_is_cancelled_all_the_same() -> None:
+    model, data = dense()
+    count = 0
+
+    async def predict() -> None:
+        nonlocal count
+        while count < 10_000:
+            await made.prediction(model, data[0], Priority.USER_INTERACTIVE)
+            count += 1
+
+    async with batches(quick=ALWAYS) as made:
+        async with anyio.create_task_group() as group:
+            group.start_soon(predict)
+            while count < 2 * SEEN:
+                await anyio.lowlevel.checkpoint()
+            group.cancel_scope.cancel()
+        assert count < 10_000
+
+
+async def test_the_loop_goes_on_between_quick_ones_of_many_models() -> None:
+    models = [dense() for _ in range(5)]
+    async with batches(quick=ALWAYS) as made:
+        for model, data in models:
+            for _ in range(SEEN):
+                await asked(made, model, data[0])
+        order: list[str] = []
+        for model, _ in models:
+            predicted(model, order)
+        async with anyio.create_task_group() as group:
+            for model, data in models:
+                group.start_soon(asked, made, model, data[0])
+            while order.count("prediction") < len(models):
+                order.append("loop")
+                await anyio.lowlevel.checkpoint()
+        assert "prediction prediction prediction" not in " ".join(order)  # trio has tasks of one round in any order
+
+
+def predicted(model: MLModel, order: list[str]) -> None:
+    """Lets each prediction of ``model`` be told in ``order``."""
+    really = model.predict
+
+    def predict(*given: Any, **more: Any) -> Any:
+        order.append("prediction")
+        return really(*given, **more)
+
+    model.predict = predict  # type: ignore[method-assign]
+
+
+async def test_quick_ones_are_computed_by_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, data = dense()
+    threads: list[int] = []
+    really = model.predict
+
+    def predict(*given: Any, **more: Any) -> Any:
+        threads.append(Team(4).threads)
+        return really(*given, **more)
+
+    monkeypatch.setattr(model, "predict", predict)
+    async with batches(quick=ALWAYS) as made:
+        for _ in range(SEEN + 1):
+            await asked(made, model, data[0])
+    assert threads == [4] * SEEN + [1]

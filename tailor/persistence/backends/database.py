@@ -182,7 +182,7 @@ def _check_ours(name: str, database: Database) -> None:
     try:
         ((application,),) = database.ask("PRAGMA application_id")
         ((schema,),) = database.ask("PRAGMA user_version")
-        tables = database.ask("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite%' ORDER BY name")
+        tables = database.ask("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND substr(name, 1, 7) <> 'sqlite_' ORDER BY name")
     except BackendError as error:
         raise BackendError(f"{name}: expected a store in an SQLite file, got one that cannot be read: {error.__cause__}") from error
     if application != APPLICATION:

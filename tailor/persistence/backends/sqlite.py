@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from math import isfinite
 from operator import attrgetter
 
 from anyio import CancelScope
@@ -132,6 +133,7 @@ class SQLiteBackend(ThreadedBackend):
         if body is None:
             database.ask("INSERT INTO writing (begun) VALUES (?)", self._clock())
             ((body,),) = database.ask("SELECT last_insert_rowid()")
+            self._check_number(body)
         elif not database.ask("SELECT 1 FROM writing WHERE body = ?", body):
             raise BackendError(f"{self.name}: {key}: expected what was written of it before, got nothing: it was swept")
         database.ask("INSERT INTO parts (number, data) VALUES (?, ?)", body * PARTS + number, data)
@@ -146,7 +148,12 @@ class SQLiteBackend(ThreadedBackend):
             self._drop_parts(database, int(entry.tag))
 
     def _drop_parts(self, database: Database, body: int) -> None:
-        database.ask("DELETE FROM parts WHERE number >= ? AND number < ?", body * PARTS, (body + 1) * PARTS)
+        self._check_number(body)
+        database.ask("DELETE FROM parts WHERE number BETWEEN ? AND ?", body * PARTS, body * PARTS + PARTS - 1)
+
+    def _check_number(self, body: int) -> None:
+        if not 0 < body < BODIES:
+            raise BackendError(f"{self.name}: expected numbers of bodies from 1 to {BODIES - 1}, got {body}")
 
     def _look(self, key: str) -> Entry | None:
         with self._database() as database:
@@ -157,10 +164,11 @@ class SQLiteBackend(ThreadedBackend):
 
     def _entry(self, row: tuple[object, ...]) -> Entry:
         match row:
-            case bytes(key), int(size), float(modified), int(body) if 0 < body < BODIES:
-                return Entry(_unpacked(key), size, modified, str(body))
-            case _:
-                raise BackendError(f"{self.name}: expected a key, a size, a time and a number, got {row!r:.100}")
+            case bytes(kept), int(size), float(modified), int(body) if size >= 0 and isfinite(modified) and 0 < body < BODIES:
+                key = _unpacked(kept)
+                if _packed(key) == kept:
+                    return Entry(key, size, modified, str(body))
+        raise BackendError(f"{self.name}: expected a key, a size, a time and a number, got {row!r:.100}")
 
     def _remove(self, key: str) -> None:
         with self._database() as database, database.changing():

@@ -145,6 +145,13 @@ def test_a_late_refusal_of_another_token_leaves_the_form_and_what_is_typed(site:
         " sessionStorage.removeItem('tailor-token'); return late; }).catch((error) => error.status)"
     )
     assert (said, shown.tab.evaluate("document.querySelector('#token').value")) == (401, "half")
+    said = shown.tab.evaluate("import('/requests.js').then(({request}) => request('/v1/status')).catch((error) => error.status)")
+    assert (said, shown.tab.evaluate("document.querySelector('#token').value")) == (401, "half")  # nor does one without any
+    said = shown.tab.evaluate(
+        "import('/requests.js').then(({request}) => { sessionStorage.setItem('tailor-token', 'old'); const late = request('/v1/status');"
+        " sessionStorage.setItem('tailor-token', 'new'); return late; }).catch((error) => error.status)"
+    )
+    assert (said, shown.tab.evaluate("sessionStorage.getItem('tailor-token')")) == (401, "new")
     assert all("401" in error for error in shown.tab.errors())
 
 

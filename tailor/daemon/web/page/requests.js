@@ -34,6 +34,7 @@ export function query(fields) {
 /** The answer to a request, its head read: the body is still to come. Raises Failure for any but a good one. */
 export async function request(where, { method = "GET", accept = "application/json", headers = {}, body, signal } = {}) {
   const given = token();
+  if (given === null) throw new Failure(401, "The daemon's token is asked for.");
   const sent = { Accept: accept, Authorization: `Bearer ${given}`, ...headers };
   if (body !== undefined) sent["Content-Type"] = "application/json";
   let response;
@@ -43,7 +44,7 @@ export async function request(where, { method = "GET", accept = "application/jso
     if (error.name === "AbortError") throw error;
     throw new Failure(0, "The daemon does not answer.");
   }
-  if (response.status === 401 && given === token()) refused(); // not where another was given meanwhile, or none: one is being typed
+  if (response.status === 401 && given === token()) refused(); // not where another was given meanwhile, or is being typed
   if (!response.ok) throw new Failure(response.status, await message(response));
   const access = response.headers.get("Tailor-Access");
   if (access) mayChange = access === "full";

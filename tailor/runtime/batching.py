@@ -224,7 +224,7 @@ class PredictionBatches:
         kind: Hashable = None
         if priority is Priority.USER_INTERACTIVE and not any(asked.apart for asked in batch):
             kind = quick.kind([asked.data for asked in batch])
-        at_once, seconds = quick.is_quick(kind), 0.0
+        seconds = 0.0
 
         def work() -> None:
             nonlocal seconds
@@ -233,14 +233,14 @@ class PredictionBatches:
             seconds = processor_time() - begun
             quick.look(model)
 
-        if at_once:
+        if quick.is_quick(kind):
             async with self._one_quick:  # others of the loop come in between
                 with at_most(1):
                     work()
         else:
             await self._run(work, model, priority)
         if not any(asked.gone or asked.failure for asked in batch):  # what was not computed says nothing
-            quick.took(kind, seconds, at_once=at_once)
+            quick.took(kind, seconds)
 
 
 def _examples(data: Any) -> float:

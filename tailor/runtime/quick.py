@@ -19,7 +19,7 @@ from .model import MLModel
 from .parameters import nested_models
 
 SEEN = 8
-"""How many batches of a kind in a row have to have been quick before one is taken for quick."""
+"""How many batches of a kind have to have been quick, beyond those that were not, before one is taken for quick."""
 MOST_SEEN = 2048
 KINDS = 16
 """Of how many kinds of batches it is remembered what they took, for each model: as many as a network has plans for."""
@@ -37,17 +37,19 @@ SIZED = {"constantPad", "oneHot", "tile", "topK"}
 
 @dataclass(slots=True)
 class _Kind:
-    """How many batches were quick in a ``row``, of the ``wanted`` ones; more are wanted where one was not when it was computed at once."""
+    """``credit``: one more with each batch that was quick; one that was not costs as many as it took times as long. At ``wanted`` the kind
+    is taken for ``quick``, until nothing is left; more is wanted then, for it has held the event loop up."""
 
-    row: int = 0
+    credit: int = 0
     wanted: int = SEEN
+    quick: bool = False
 
 
 class Quick:
     """Which batches of one model take less than ``most`` seconds of a processor's time, by kind: how many examples, of which shapes.
 
-    They all have to, lately: as long as anything but shapes can decide what a batch takes, none is quick. So none is of a model with other
-    people's code, and of a network with branches, loops or layers that make shapes out of values.
+    None is where anything but shapes can decide what it takes: of a model with other people's code, and of a network with branches, loops
+    or layers that make shapes out of values.
     """
 
     def __init__(self, most: float) -> None:
@@ -76,10 +78,10 @@ class Quick:
     def is_quick(self, kind: Hashable) -> bool:
         """Whether the next of this kind is taken for quick."""
         known = self._kinds.get(kind)
-        return self._steady is True and known is not None and known.row >= known.wanted
+        return self._steady is True and known is not None and known.quick
 
-    def took(self, kind: Hashable, seconds: float, *, at_once: bool) -> None:
-        """Remembers what a batch took of a processor's time in which every example was answered; ``at_once``: without a turn."""
+    def took(self, kind: Hashable, seconds: float) -> None:
+        """Remembers what a batch took of a processor's time in which every example was answered."""
         if kind is None:
             return
         known = self._kinds.setdefault(kind, _Kind())
@@ -87,11 +89,15 @@ class Quick:
         if len(self._kinds) > KINDS:
             self._kinds.popitem(last=False)
         if seconds < self._most:
-            known.row += 1
+            known.credit += 1
+            if known.credit >= known.wanted:
+                known.quick = True
+            if known.quick:
+                known.credit = min(known.credit, SEEN)
         else:
-            known.row = 0
-            if at_once:
-                known.wanted = min(4 * known.wanted, MOST_SEEN)
+            known.credit = max(0, known.credit - int(seconds / self._most))
+            if known.quick and not known.credit:
+                known.quick, known.wanted = False, min(4 * known.wanted, MOST_SEEN)
 
 
 def _of_value(value: Any) -> Hashable:

@@ -203,26 +203,54 @@ def test_what_no_shape_tells_is_of_no_kind() -> None:
 
 
 def earned(quick: Quick) -> int:
-    """How many quick ones in a row it takes until the next is taken for quick."""
+    """How many quick ones it takes until the next is taken for quick."""
     count = 0
     while not quick.is_quick("a"):
-        quick.took("a", 0.001, at_once=False)
+        quick.took("a", 0.001)
         count += 1
     return count
 
 
-def test_one_that_was_not_quick_has_all_to_be_earned_again_and_more_where_it_held_the_loop_up() -> None:
+def known_quick() -> Quick:
     quick = Quick(0.01)
     quick.look(of_layers("softmax"))
     assert not quick.is_quick("a") and earned(quick) == SEEN
-    quick.took("a", 0.02, at_once=False)
-    assert earned(quick) == SEEN
-    quick.took("a", 0.02, at_once=True)
-    assert earned(quick) == 4 * SEEN
-    for _ in range(10):
-        quick.took("a", 0.02, at_once=True)
-    assert earned(quick) == MOST_SEEN
+    return quick
+
+
+def test_some_that_were_slow_are_made_up_for() -> None:
+    quick = known_quick()
+    for _ in range(1000):
+        quick.took("a", 0.015)
+        quick.took("a", 0.009)
+        assert quick.is_quick("a")
     assert not quick.is_quick("b") and not quick.is_quick(None)
+
+
+def test_those_that_hold_the_loop_up_have_to_be_earned_anew_and_more_each_time() -> None:
+    quick = known_quick()
+    for _ in range(SEEN - 1):
+        quick.took("a", 0.015)
+        assert quick.is_quick("a")
+    quick.took("a", 0.015)
+    assert not quick.is_quick("a") and earned(quick) == 4 * SEEN
+    quick.took("a", 0.09)  # nine times as long as may be
+    assert not quick.is_quick("a") and earned(quick) == 16 * SEEN
+    for _ in range(10):
+        quick.took("a", 10.0)
+        earned(quick)
+    quick.took("a", 10.0)
+    assert earned(quick) == MOST_SEEN
+
+
+def test_slow_ones_in_turns_count_against_the_quick_ones() -> None:
+    quick = Quick(0.01)
+    quick.look(of_layers("softmax"))
+    for _ in range(100):
+        quick.took("a", 0.001)
+        quick.took("a", 0.011)
+        assert not quick.is_quick("a")
+    assert earned(quick) == SEEN
 
 
 def test_only_so_many_kinds_are_remembered() -> None:
@@ -230,8 +258,8 @@ def test_only_so_many_kinds_are_remembered() -> None:
     quick.look(of_layers("softmax"))
     for _ in range(SEEN):
         for kind in range(KINDS):
-            quick.took(kind, 0.1, at_once=False)
-    quick.took("one more", 0.1, at_once=False)
+            quick.took(kind, 0.1)
+    quick.took("one more", 0.1)
     assert not quick.is_quick(0) and all(quick.is_quick(kind) for kind in range(1, KINDS))
 
 

@@ -10,12 +10,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import aclosing, closing
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
 from tailor.persistence import BackendError, Body, Expected, SQLiteBackend
 from tailor.persistence.backends import read_whole
+from tailor.persistence.backends.database import Database
 
 pytestmark = pytest.mark.anyio
 
@@ -213,6 +215,25 @@ async def test_a_large_body_that_breaks_off_leaves_nothing_behind(tmp_path: Path
             await backend.write("a", Body(10 << 20, broken))
         assert await backend.sweep(-1000) == 0
     assert os.stat(tmp_path / "store.db").st_size < 100_000
+
+
+async def test_an_error_that_comes_after_the_commit_takes_nothing_of_it_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, body = tmp_path / "store.db", b"body" * 2_500_000
+    really, commits = Database.ask, 0
+
+    def ask(self: Database, sql: str, *values: object) -> Any:
+        nonlocal commits
+        answer = really(self, sql, *values)
+        commits += sql == "COMMIT"
+        if sql == "COMMIT" and commits == 3:  # the last of three parts
+            raise BackendError("the answer was lost")
+        return answer
+
+    monkeypatch.setattr(Database, "ask", ask)
+    async with aclosing(SQLiteBackend(path)) as backend:
+        with pytest.raises(BackendError, match="the answer was lost"):
+            await backend.write("a/b", Body.of(body))
+    assert await kept(path) == {"a/b": body}
 
 
 async def test_a_sweep_removes_what_a_killed_writer_left(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from io import BytesIO
 from typing import Any
 
@@ -282,7 +283,7 @@ async def test_who_predicts_without_a_pause_is_cancelled_all_the_same() -> None:
         assert count < 10_000
 
 
-async def test_the_loop_goes_on_between_quick_ones_of_many_models() -> None:
+async def test_the_loop_goes_on_between_quick_ones_of_many_models(monkeypatch: pytest.MonkeyPatch) -> None:
     models = [dense() for _ in range(5)]
     async with batches(quick=ALWAYS) as made:
         for model, data in models:
@@ -290,7 +291,7 @@ async def test_the_loop_goes_on_between_quick_ones_of_many_models() -> None:
                 await asked(made, model, data[0])
         order: list[str] = []
         for model, _ in models:
-            predicted(model, order)
+            monkeypatch.setattr(model, "predict", partial(told, order, model.predict))
         async with anyio.create_task_group() as group:
             for model, data in models:
                 group.start_soon(asked, made, model, data[0])
@@ -300,15 +301,10 @@ async def test_the_loop_goes_on_between_quick_ones_of_many_models() -> None:
         assert "prediction prediction prediction" not in " ".join(order)  # trio has tasks of one round in any order
 
 
-def predicted(model: MLModel, order: list[str]) -> None:
-    """Lets each prediction of ``model`` be told in ``order``."""
-    really = model.predict
-
-    def predict(*given: Any, **more: Any) -> Any:
-        order.append("prediction")
-        return really(*given, **more)
-
-    model.predict = predict  # type: ignore[method-assign]
+def told(order: list[str], really: Callable[..., Any], *given: Any, **more: Any) -> Any:
+    """A prediction that is told in ``order``."""
+    order.append("prediction")
+    return really(*given, **more)
 
 
 async def test_quick_ones_are_computed_by_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:

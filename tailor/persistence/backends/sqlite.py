@@ -140,8 +140,10 @@ class SQLiteBackend(ThreadedBackend):
         return body
 
     def _give_up(self, database: Database, body: int) -> None:
+        """Removes what was written of a body, unless it has its key: an error may have come when it was committed already."""
         database.ask("DELETE FROM writing WHERE body = ?", body)
-        self._drop_parts(database, body)
+        if database.ask("SELECT changes()") == [(1,)]:
+            self._drop_parts(database, body)
 
     def _drop(self, database: Database, entry: Entry | None) -> None:
         if entry is not None:

@@ -73,7 +73,7 @@ async def test_where_all_have_left_the_prediction_is_stopped(own: Own) -> None:
 async def test_a_storm_of_cancellations_leaves_nothing_behind(own: Own) -> None:
     model, outcomes, chance = own_model(), {}, random.Random(4)
     leaving = set(chance.sample(range(400), 240))
-    before = threading.active_count()
+    before = set(threading.enumerate())
 
     async def client(number: int) -> None:
         for _ in range(chance.randrange(5)):
@@ -93,7 +93,7 @@ async def test_a_storm_of_cancellations_leaves_nothing_behind(own: Own) -> None:
             group.start_soon(client, number)
     assert outcomes.keys() >= set(range(400)) - leaving
     assert all(outcome == {"y": 2.0 * number} for number, outcome in outcomes.items())
-    assert threading.active_count() == before
+    assert set(threading.enumerate()) <= before  # those that others left may end meanwhile
 
 
 async def test_where_the_runtime_is_cancelled_who_waits_outside_is_told_so(own: Own) -> None:
